@@ -1,0 +1,9 @@
+"""The two ways in which the book says no: bad input (exit status 2) and a failure (exit status 1)."""
+
+
+class UsageError(Exception):
+    """What the user wrote cannot be meant; the message quotes it and says what to write instead."""
+
+
+class PagsError(Exception):
+    """What was asked for could not be done; the message is one line and says what to do."""
