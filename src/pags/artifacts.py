@@ -1,0 +1,257 @@
+"""Cache of what takes long to make: trained models and generated data sets, as safetensors files.
+
+An artifact's key is made of everything that can change it: the maker's configuration, the seed, the kind of device,
+the fingerprints of the inputs, and the source of the maker with every module that it builds on. Comments, docstrings
+and plots are no part of it. A file that does not agree with its own digest is made again. One process makes; others
+that want the same wait for it.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import io
+import json
+import operator
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pags import paths, progress
+from pags.errors import PagsError
+from pags.files import explained, write_atomically
+
+CPU = torch.device("cpu")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# These move bytes and make none, so a change in them changes no key.
+MOVERS = {f"pags.{name}" for name in ("artifacts", "errors", "files", "paths", "progress", "sweep")}
+
+
+class Artifact(NamedTuple):
+    """What a maker returned: tensors (on the CPU), plain JSON, and the key under which it lies."""
+
+    tensors: dict[str, Tensor]
+    info: dict[str, Any]
+    fingerprint: str
+
+
+class Checkpoint:
+    """The state of a training between two epochs, so that a killed one resumes where it was."""
+
+    def __init__(self, path: Path, *, every: float = 20.0) -> None:
+        self.path, self.every, self._last = path, every, time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state with its tensors on the CPU, or None; a damaged one is dropped."""
+        try:
+            digest, state = self.path.read_bytes().split(b"\n", 1)
+            if hashlib.sha256(state).hexdigest().encode() == digest:
+                return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        except ValueError:  # not even one whole line
+            pass
+        progress.say(f"{self.path.name} is damaged: starting from the beginning")
+        self.clear()
+        return None
+
+    def save(self, state: dict[str, Any], *, force: bool = False) -> None:
+        """Keep `state` (tensors, plain Python), but not more often than every `every` seconds unless `force`."""
+        if not force and time.monotonic() - self._last < self.every:
+            return
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n" + buffer.getvalue()
+        write_atomically(self.path, lambda path: path.write_bytes(content))
+        self._last = time.monotonic()
+
+    def clear(self) -> None:
+        """Forget the state."""
+        self.path.unlink(missing_ok=True)
+
+
+def cached(
+    make: Callable[..., tuple[Mapping[str, Tensor], Mapping[str, Any]]],
+    config: Any,
+    *inputs: Any,
+    seed: int,
+    device: torch.device = CPU,
+    directory: Path | None = None,
+) -> Artifact:
+    """What `make(config, *inputs, seed=, device=, checkpoint=)` returns, read from `directory` if it was made before.
+
+    `make` stands at the top of a module and returns tensors and a dict of plain JSON (in which NaN may stand);
+    `config` is a dataclass; every input has a `fingerprint`; `directory` is build/artifacts by default. A miss returns
+    what was read back from the file, so that it equals a hit in everything. Raises PagsError if the file cannot be
+    written.
+    """
+    device = torch.device(device)
+    directory = directory or paths.ARTIFACTS
+    recipe = _recipe(make, config, inputs, seed, device)
+    key = _hash(recipe)
+    path = directory / f"{make.__name__}-{key[:20]}.safetensors"
+    if found := _read(path, key):
+        return found
+    _remove_leftovers(directory)
+    with _locked(path):
+        if found := _read(path, key):
+            return found
+        if path.exists():
+            progress.say(f"{path.name} is damaged: making it again")
+            path.unlink()
+        checkpoint = Checkpoint(path.with_suffix(".checkpoint"))
+        tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
+        _write(path, tensors, info, recipe)
+        del tensors  # may be gigabytes, and is about to be read back
+        checkpoint.clear()
+        if found := _read(path, key):
+            return found
+    raise PagsError(f"{path} was written but cannot be read back: check the disk")
+
+
+# The key
+
+
+def _recipe(make: Callable, config: Any, inputs: tuple, seed: int, device: torch.device) -> dict[str, Any]:
+    if "<" in make.__qualname__ or make.__module__ == "__main__":
+        raise TypeError(f"{make.__module__}.{make.__qualname__} must stand at the top of a module that can be imported")
+    if not is_dataclass(config):
+        raise TypeError(f"the configuration of {make.__name__} is a {type(config).__name__}, it must be a dataclass")
+    return {
+        "maker": f"{make.__module__}.{make.__qualname__}",
+        "config": [type(config).__qualname__, asdict(config)],
+        "seed": operator.index(seed),
+        "device": device.type,
+        "inputs": [one.fingerprint for one in inputs],
+        "source": source_hash(make.__module__),
+    }
+
+
+def _hash(recipe: Any) -> str:
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def source_hash(module: str, sources: Mapping[str, str] | None = None) -> str:
+    """Digest of the code of `module` and of all that it imports among `sources` (name -> text, pags by default)."""
+    if sources is None:
+        sources = _sources("pags") | _sources(module.partition(".")[0])
+    trees, waiting = {}, [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in trees:
+            trees[name] = ast.parse(sources[name])
+            waiting += (set(_imports(trees[name], name)) & sources.keys()) - MOVERS
+    return _hash({name: ast.dump(_undocumented(tree)) for name, tree in trees.items()})
+
+
+@functools.cache
+def _sources(package: str) -> dict[str, str]:
+    """Name and text of a package's modules, read once: a long run keeps the source that it began with."""
+    spec = importlib.util.find_spec(package)
+    if not spec.submodule_search_locations:
+        return {package: Path(spec.origin).read_text(encoding="utf-8")}
+    files = Path(next(iter(spec.submodule_search_locations))).glob("*.py")
+    return {f"{package}.{file.stem}": file.read_text(encoding="utf-8") for file in files if file.stem != "__init__"}
+
+
+def _imports(tree: ast.AST, module: str) -> Iterator[str]:
+    """Every name that an import statement may mean as a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module.rsplit(".", node.level)[0] if node.level else ""
+            base = ".".join(part for part in (package, node.module) if part)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _undocumented(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+# The file
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any]) -> None:
+    tensors = _separate(tensors)
+    text = json.dumps(info)
+    metadata = {"key": _hash(recipe), "info": text, "digest": _digest(tensors, text), "recipe": json.dumps(recipe)}
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # it hides the system's error number in its message
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else None, str(error)) from error
+
+    write_atomically(path, write)
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each dense and with memory of its own, as safetensors wants them."""
+    separate, seen = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().to(CPU).contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        separate[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return separate
+
+
+def _read(path: Path, key: str) -> Artifact | None:
+    """The artifact, or None if there is none or its file is damaged."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata["key"] == key and metadata["digest"] == _digest(tensors, metadata["info"]):
+            return Artifact(tensors, json.loads(metadata["info"]), key)
+    return None
+
+
+def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
+    digest = hashlib.sha256(info.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+# Several processes
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress.say(f"another process is making {path.name}: waiting for it")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Delete the temporary files of processes that died; one whose lock is held is being written."""
+    for temporary in directory.glob("*.tmp"):
+        lock = directory / f"{temporary.name.split('.')[0]}.lock"
+        with suppress(Timeout, OSError), FileLock(lock, timeout=0):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""Files that are whole or not there: a kill leaves a temporary file behind, never half a result."""
+
+import errno
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pags.errors import PagsError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write `path` into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        advice = "; free some space or let PAGS_BUILD name a directory on a larger disk" if error.errno in FULL else ""
+        raise PagsError(f"cannot write {path}: {reason}{advice}") from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Make `path` with `write(temporary path)`; a reader sees the old file or the new one, whole.
+
+    Raises PagsError if it cannot be written (full disk, no permission); the temporary file is then gone.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
