@@ -213,10 +213,13 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(path: Path, key: str) -> Artifact | None:
-    """The artifact, or None if there is none or its file is damaged."""
+    """The artifact, or None if there is none or its file is damaged.
+
+    The tensors are copies: the file is mapped into memory, and one that is cut short later would kill whoever holds it.
+    """
     with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
         if metadata["key"] == key and metadata["digest"] == _digest(tensors, metadata["info"]):
             return Artifact(tensors, json.loads(metadata["info"]), key)
     return None
