@@ -40,7 +40,8 @@ def say(line: str) -> None:
     if place == "terminal":
         from tqdm import tqdm  # writes above a bar that is being drawn
 
-        tqdm.write(line, file=sys.stderr)
+        with suppress(OSError, ValueError):
+            tqdm.write(line, file=sys.stderr)
     elif place == "notebook":
         show, clear = _notebook()
         show(line)
