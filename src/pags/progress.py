@@ -121,7 +121,7 @@ def _notebook() -> tuple[Callable[[str], None], Callable[[], None]]:
     def show(line: str) -> None:
         nonlocal handle
         with suppress(Exception):  # a kernel that is shutting down
-            data = {"text/plain": line}
+            data = {"text/plain": line} if line else {}  # an empty bundle draws nothing, an empty text an empty box
             if handle is None:
                 handle = display(data, raw=True, display_id=True)
             else:
