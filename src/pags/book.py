@@ -1,0 +1,162 @@
+"""Build the HTML: book/ and executed notebooks -> one source directory -> Jupyter Book -> gates -> build/html.
+
+A build takes place beside the book that stands; only a build that passed every gate replaces it.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+from filelock import FileLock
+
+from pags import claims, gates, paths
+from pags.errors import PagsError, UsageError
+from pags.presets import NAMES
+
+MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
+JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+
+
+def build(preset: str = "quick") -> Path:
+    """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails."""
+    if preset not in NAMES:
+        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(NAMES)}")
+    work = paths.BUILD / "running" / "html"
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(work.with_suffix(".lock")):
+        shutil.rmtree(work, ignore_errors=True)
+        source = assemble(work / "source", preset)
+        made = pages(source, work / "made")
+        if complaints := gates.html(made):
+            raise PagsError(
+                "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
+            )
+        replace(made, paths.HTML)
+        shutil.rmtree(work)
+    return paths.HTML / "index.html"
+
+
+def assemble(source: Path, preset: str) -> Path:
+    """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed."""
+    shutil.copytree(paths.BOOK, source)
+    listed = listed_chapters(source / "_toc.yml")
+    found = {chapter: executed(chapter, preset) for chapter in listed}
+    if missing := [chapter for chapter, path in found.items() if path is None]:
+        words = " ".join(missing)
+        raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
+    (source / "chapters").mkdir(exist_ok=True)
+    for chapter, path in found.items():
+        notebook = nbformat.read(path, as_version=4)
+        insert_status(notebook, status(notebook, result_files(chapter, preset, path)))
+        nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
+    generate(source)
+    copy_mathjax(source.parent / "static" / "mathjax")
+    (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
+    return source
+
+
+def listed_chapters(toc: Path) -> list[str]:
+    """The chapters that the table of contents names, as `chapters/<id>`, in its order."""
+    return re.findall(r"^\s*-?\s*file:\s*chapters/(\w+)\s*$", toc.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def executed(chapter: str, preset: str) -> Path | None:
+    """The executed notebook: the one run here, else the published one, else None."""
+    places = (paths.EXECUTED, paths.PUBLISHED)
+    return next((p for place in places if (p := place / preset / f"{chapter}.ipynb").exists()), None)
+
+
+def result_files(chapter: str, preset: str, notebook: Path) -> tuple[dict, dict]:
+    """Results and run record that belong to an executed notebook; empty where they are missing."""
+    directory = (paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED) / preset
+    files = (directory / f"{chapter}{suffix}" for suffix in (".json", ".run.json"))
+    return tuple(json.loads(file.read_text(encoding="utf-8")) if file.exists() else {} for file in files)
+
+
+def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
+    """A small box in Markdown: how and when this page was made."""
+    result, run = files
+    papermill = notebook.metadata.get("papermill", {})
+    facts = {
+        "preset": result.get("preset"),
+        "data": ", ".join(result.get("data", {})),
+        "device": result.get("parameters", {}).get("device"),
+        "seed": result.get("parameters", {}).get("seed"),
+        "time": f"{papermill['duration']:.0f} s" if papermill.get("duration") else None,
+        "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
+    }
+    line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
+    return f":::{{div}} pags-status\n{line}\n:::"
+
+
+def insert_status(notebook: nbformat.NotebookNode, box: str) -> None:
+    """Put the box right under the chapter's title."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (title := re.search(r"^# .+$", cell.source, re.MULTILINE)):
+            cell.source = f"{cell.source[: title.end()]}\n\n{box}\n{cell.source[title.end() :]}"
+            return
+    raise PagsError("an executed chapter has no title: begin it with a line `# ...`")
+
+
+def generate(source: Path) -> None:
+    """Write the pages that come from results: the scoreboard."""
+    (source / "scoreboard.md").write_text(claims.scoreboard(), encoding="utf-8")
+
+
+def config(source: Path) -> dict:
+    """`_config.yml` with the styles and scripts of book/style, and with the directory that holds MathJax."""
+    settings = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    style = source / "style"
+    settings["sphinx"]["config"] |= {
+        "html_static_path": [str(path) for path in (style, source.parent / "static") if path.exists()],
+        "html_css_files": [path.name for path in sorted(style.glob("*.css"))],
+        "html_js_files": [path.name for path in sorted(style.glob("*.js"))],
+    }
+    return settings
+
+
+def copy_mathjax(target: Path) -> None:
+    """Copy MathJax out of the package that ships it, which is found but never imported."""
+    spec = importlib.util.find_spec("mathjax")
+    if spec is None or not spec.submodule_search_locations:
+        raise PagsError("MathJax is not installed: pip install -c constraints.txt django-static-mathjax")
+    origin = Path(next(iter(spec.submodule_search_locations))) / "static" / "mathjax" / "es5"
+    for name in MATHJAX:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (origin / name).is_dir() else shutil.copyfile
+        copy(origin / name, target / name)
+
+
+def pages(source: Path, out: Path) -> Path:
+    """Let Jupyter Book make the pages; PagsError quotes its warnings and errors, of which there must be none."""
+    toc = source / "_toc.yml"
+    command = [*JUPYTER_BOOK, "build", str(source), "--path-output", str(out), "--toc", str(toc), "-W", "--keep-going"]
+    environment = os.environ | {"NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    said = [plain(line).replace(f"{source}/", "") for line in (done.stdout + done.stderr).splitlines()]
+    complaints = list(dict.fromkeys(line for line in said if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)))
+    if done.returncode or complaints:
+        raise PagsError("\n  ".join(["Jupyter Book complains; the book stays as it was", *(complaints or said[-15:])]))
+    return out / "_build" / "html"
+
+
+def plain(line: str) -> str:
+    """The line without colour codes."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
+
+
+def replace(made: Path, place: Path) -> None:
+    """Put a finished directory in the place of another; the old one is gone only when the new one stands."""
+    old = place.with_name(f"{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    made.rename(place)
+    shutil.rmtree(old, ignore_errors=True)

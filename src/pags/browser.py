@@ -1,0 +1,82 @@
+"""The gates that need a browser: headless Chromium opens every page, light and dark, with no network behind it."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pags.errors import PagsError
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+WINDOW = {"width": 1280, "height": 900}
+TYPESET = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
+
+
+def chromium() -> str:
+    """Path of Chromium: $PAGS_CHROMIUM, or the system's; PagsError if there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("PAGS_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        raise PagsError("no Chromium here: install it (Debian: apt-get install chromium) or name one in PAGS_CHROMIUM")
+    return found
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """Serve a directory on a free port of the loopback; gives its address."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def complaints(directory: Path, pages: list[str] | None = None) -> list[str]:
+    """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme."""
+    from playwright.sync_api import sync_playwright
+
+    pages = pages or sorted(str(path.relative_to(directory)) for path in directory.rglob("*.html"))
+    found = []
+    with served(directory) as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        for scheme in ("light", "dark"):
+            for page in pages:
+                found += [f"{page} ({scheme}): {complaint}" for complaint in _visit(browser, base, page, scheme)]
+        browser.close()
+    return found
+
+
+def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(color_scheme=scheme, viewport=WINDOW, reduced_motion="reduce")
+    context.route(lambda url: not url.startswith(base), lambda route: route.abort())
+    page, found = context.new_page(), []
+    page.on(
+        "console", lambda message: found.append(f"console: {message.text[:200]}") if message.type == "error" else None
+    )
+    page.on("pageerror", lambda error: found.append(f"script error: {str(error)[:200]}"))
+    page.on("requestfailed", lambda request: found.append(f"request failed: {request.url[:200]}"))
+    try:
+        page.goto(base + name, wait_until="load")
+        page.evaluate(TYPESET)
+        for violation in Axe().run(page).response["violations"]:
+            places = ", ".join(str(node["target"][0]) for node in violation["nodes"][:3])
+            found.append(f"axe {violation['id']}: {violation['help']} ({len(violation['nodes'])} places: {places})")
+    finally:
+        context.close()
+    return list(dict.fromkeys(found))

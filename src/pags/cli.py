@@ -1,0 +1,155 @@
+"""The command `pags`: run chapters, build the pages, show what was found. Exit status 2 is bad input, 1 a failure."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+import yaml
+
+from pags.errors import PagsError, UsageError
+
+DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data sets (default: data/).")
+
+
+@click.group()
+def pags() -> None:
+    """When do input gradients mean something? Run the book's chapters, build its pages, look at its results."""
+
+
+@pags.command()
+@click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
+@click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DATA_DIR
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter or a field of the preset.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="How many chapters at once.")
+def run(chapters, preset, seed, device, data_dir, pairs, jobs) -> None:
+    """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
+
+    A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`.
+    """
+    from pags import runner
+
+    options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
+    planned = runner.plan(chapters, **merge(options, pairs))
+    if failures := runner.run(planned, at_once=jobs):
+        raise PagsError("\n".join(failures))
+
+
+def merge(options: dict, pairs: tuple[tuple[str, str], ...]) -> dict:
+    """The options of `run` with every -p NAME VALUE put where it belongs: a parameter of chapters, or an override."""
+    overrides = {}
+    for name, text in pairs:
+        value = parsed(name, text)
+        if name == "overrides":
+            overrides |= expect(name, value, dict)
+        elif name == "seed":
+            options = options | {name: expect(name, value, int)}
+        elif name in options:
+            options = options | {name: expect(name, value, str)}
+        else:
+            overrides[name] = value
+    return options | {"overrides": overrides}
+
+
+def parsed(name: str, text: str) -> object:
+    """The value that `text` means in YAML."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
+
+
+def expect(name: str, value: object, kind: type) -> object:
+    """The value, if it is of this kind (True is no number here)."""
+    if type(value) is not kind:
+        raise UsageError(f"-p {name} {value!r}: write a value of type {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+@pags.command()
+@click.option("--preset", default="quick", show_default=True, help="Show the chapters as executed at this preset.")
+def build(preset) -> None:
+    """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
+    from pags import book
+
+    click.echo(book.build(preset))
+
+
+@pags.command()
+def status() -> None:
+    """What was executed when, at which preset, and with which verdicts."""
+    from pags import overview
+
+    click.echo(overview.table())
+
+
+@pags.command()
+def claims() -> None:
+    """The papers' claims and what the results here say about each."""
+    from pags import claims as ledger
+
+    click.echo(ledger.report())
+
+
+@pags.group()
+def data() -> None:
+    """The data sets: what there is, fetch one, check what lies in the data directory."""
+
+
+@data.command("list")
+@DATA_DIR
+def list_(data_dir) -> None:
+    """Every data set by name, and whether it is there."""
+    from pags import data as sets
+
+    for name, there in sets.names(data_dir).items():
+        click.echo(f"{name:<16}{'here' if there else f'missing: pags data fetch {name}'}")
+
+
+@data.command()
+@click.argument("name")
+@DATA_DIR
+def fetch(name, data_dir) -> None:
+    """Download a data set, its checksums verified."""
+    from pags import data as sets
+
+    click.echo(sets.fetch(name, data_dir))
+
+
+@data.command()
+@click.argument("name", required=False)
+@DATA_DIR
+def check(name, data_dir) -> None:
+    """Read a data set (all in the data directory, if none is named) and say what is in it."""
+    from pags import data as sets
+
+    lying = [known for known, there in sets.names(data_dir).items() if there and known != "strokes"]
+    for found in [name] if name else lying:
+        for split in ("train", "test"):
+            content = sets.load(found, split, data_dir=data_dir)
+            click.echo(f"{found:<16}{split:<6}{tuple(content.x.shape)}  {content.fingerprint[:12]}")
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command and leave with its exit status."""
+    sys.exit(guarded(lambda: pags.main(args=arguments, prog_name="pags", standalone_mode=False)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """The exit status of `command`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
+    try:
+        command()
+    except (UsageError, PagsError, click.ClickException) as error:
+        if os.environ.get("PAGS_DEBUG"):
+            raise
+        click.echo(f"pags: {error.format_message() if isinstance(error, click.ClickException) else error}", err=True)
+        return 1 if isinstance(error, PagsError) else 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("pags: interrupted", err=True)
+        sys.stderr.flush()
+        os._exit(130)  # not by way of the worker threads, which wait for their chapters; kernels end with their parent
+    return 0

@@ -1,0 +1,229 @@
+"""Run chapters: checks first, then text notebook -> papermill -> gates -> build/executed or build/failed.
+
+A chapter works in a directory of its own, whose `artifacts` is a link to the shared ones. What it writes there counts
+only when the whole chapter has passed; then finished files replace the earlier ones. So a failure, a kill or a second
+run never leaves half a result, and takes nothing away that stood before.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from filelock import FileLock, Timeout
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+from pags import chapters, gates, paths, presets, terminal
+from pags.errors import PagsError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Job(NamedTuple):
+    """One chapter to run: `parameters` are those that differ from the chapter's own."""
+
+    chapter: str
+    preset: str
+    parameters: dict
+    data_dir: Path | None
+
+
+def plan(
+    words: Iterable[str],
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    device: str = "auto",
+    data_dir: str | None = None,
+    overrides: dict | None = None,
+) -> list[Job]:
+    """The jobs for these chapters (all, if none is named), every name and type checked; UsageError or PagsError."""
+    selected = [chapters.find(word) for word in words] or chapters.names()
+    if not selected:
+        raise UsageError(f"there is no chapter in {paths.NOTEBOOKS}")
+    wanted = {"preset": preset, "seed": seed, "device": device, "overrides": overrides or {}}
+    directory = checked_data_dir(data_dir)
+    check_device(device)
+    jobs = []
+    for chapter in dict.fromkeys(selected):
+        presets.get(chapter, preset, wanted["overrides"])
+        own = chapters.parameters(chapter)
+        if missing := [name for name in wanted if name not in own]:
+            raise PagsError(f"notebooks/{chapter}.md takes no parameter {missing[0]!r}: add it to its parameters cell")
+        jobs.append(Job(chapter, preset, {k: v for k, v in wanted.items() if v != own[k]}, directory))
+    return jobs
+
+
+def checked_data_dir(data_dir: str | None) -> Path | None:
+    """The data directory, absolute, or None for the default one; UsageError if it is not there."""
+    if not data_dir:
+        return None
+    path = Path(data_dir).expanduser().resolve()
+    if not path.is_dir():
+        raise UsageError(f"data directory {data_dir!r} does not exist: make it, or name another one")
+    return path
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that has no name here (UsageError) or is not on this machine (PagsError)."""
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is unknown: write one of {', '.join(DEVICES)}")
+    if device == "cuda":
+        import torch  # takes seconds, and only this needs it
+
+        if not torch.cuda.is_available():
+            raise PagsError("device 'cuda' was asked for, but torch finds no GPU here: write --device cpu or auto")
+
+
+def run(jobs: list[Job], *, at_once: int = 1) -> list[str]:
+    """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed."""
+    # Worker threads even for one job: an interrupt then reaches this thread, never the middle of a kernel's start.
+    with ThreadPoolExecutor(at_once) as pool:
+        return [message for message in pool.map(lambda job: run_one(job, at_once=at_once), jobs) if message]
+
+
+def run_one(job: Job, *, at_once: int = 1) -> str | None:
+    """Run one chapter; None when it is in build/executed, else what went wrong."""
+    work = paths.BUILD / "running" / f"{job.preset}-{job.chapter}"
+    with locked(work, job):
+        shutil.rmtree(work, ignore_errors=True)  # a killed run's
+        (work / "results").mkdir(parents=True)
+        paths.ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
+        start = time.monotonic()
+        terminal.tell(f"{job.chapter}  preset {job.preset} ...")
+        notebook, problem = execute(job, work, threads=max(1, (os.cpu_count() or 1) // at_once))
+        problem = problem or judge(job, work, notebook)
+        message = keep_failed(job, notebook, problem) if problem else keep(job, work, notebook)
+        shutil.rmtree(work, ignore_errors=True)
+        terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
+        return message
+
+
+@contextmanager
+def locked(work: Path, job: Job):
+    """Hold this chapter and preset; a second run waits and says so."""
+    work.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        terminal.tell(f"{job.chapter}  preset {job.preset} is being run by another process; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
+    """The manager of a kernel of this very interpreter, whatever kernels the user has installed.
+
+    It has `environment` on top of ours; what its process says beside the notebook goes to `log`.
+    """
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **kwargs):
+            super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
+
+        async def start_kernel(self, **kwargs):
+            with log.open("wb") as file:
+                await super()._async_start_kernel(env=os.environ | environment, stderr=file, **kwargs)
+
+    return Kernel
+
+
+def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNode, str | None]:
+    """The executed notebook as far as it came, and the reason if it stopped before its end."""
+    import papermill  # a second, and `pags status` needs none of it
+
+    text, executed, progress = work / "source.ipynb", work / "executed.ipynb", work / "progress.txt"
+    notebook = chapters.read(job.chapter)
+    nbformat.write(notebook, text)
+    progress.touch()
+    environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1"}
+    environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
+    environment |= {name: str(threads) for name in THREADS} if threads < (os.cpu_count() or 1) else {}
+    with terminal.following(progress, job.chapter) as at:
+        problem = None
+        try:
+            papermill.execute_notebook(
+                text,
+                executed,
+                parameters=job.parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                kernel_manager_class=kernel(environment, work / "kernel.txt"),
+                resources={"metadata": {"path": str(paths.NOTEBOOKS)}},
+                on_cell_start=lambda cell, cell_index: at(f"cell {cell_index + 1}/{len(notebook.cells)}"),
+            )
+        except papermill.PapermillExecutionError as error:
+            problem = quoted(error.source, f"{error.ename}: {error.evalue}")
+        except Exception as error:  # a kernel that was killed, a full disk: the notebook shows how far it came
+            problem = last_line(error)
+    return (nbformat.read(executed, as_version=4) if executed.exists() else notebook), problem
+
+
+def judge(job: Job, work: Path, notebook: nbformat.NotebookNode) -> str | None:
+    """Why a notebook that ran to its end must not count, or None."""
+    problems = gates.executed(notebook) + gates.result(work / "results" / job.preset / f"{job.chapter}.json")
+    return "; ".join(problems) or None
+
+
+def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
+    """Put the executed notebook and what it wrote in the places where the book looks."""
+    for made in (work / "results" / job.preset).iterdir():
+        place(made, paths.RESULTS / job.preset / made.name)
+    path = work / "clean.ipynb"
+    nbformat.write(cleaned(notebook), path)
+    place(path, paths.EXECUTED / job.preset / f"{job.chapter}.ipynb")
+    failed_path(job).unlink(missing_ok=True)
+
+
+def keep_failed(job: Job, notebook: nbformat.NotebookNode, problem: str) -> str:
+    """Put the notebook under build/failed and return the message for the user."""
+    path = failed_path(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return f"{job.chapter} (preset {job.preset}) failed: {problem}\n  as far as it came: {path}"
+
+
+def failed_path(job: Job) -> Path:
+    """Where a failed run of this job is kept."""
+    return paths.FAILED / job.preset / f"{job.chapter}.ipynb"
+
+
+def place(made: Path, path: Path) -> None:
+    """Move a finished file; a reader of `path` sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.replace(path)
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without what differs from run to run or names this machine: times per cell, paths, widget state."""
+    papermill = notebook.metadata.get("papermill", {})
+    notebook.metadata["papermill"] = {key: papermill.get(key) for key in ("duration", "end_time", "parameters")}
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+    return notebook
+
+
+def quoted(source: str, error: str, *, lines: int = 4) -> str:
+    """A failing cell's first lines and the last line of its error."""
+    shown = [line for line in source.splitlines() if line.strip()]
+    cell = [f"    | {line}" for line in shown[:lines]] + (["    | ..."] if len(shown) > lines else [])
+    return "\n".join([last_line(error), "  in the cell", *cell])
+
+
+def last_line(error: object) -> str:
+    """The last line that says something."""
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

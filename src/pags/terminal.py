@@ -1,0 +1,50 @@
+"""What `pags` itself says on stderr: lines, and while a chapter runs, how far it is."""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+QUIET = 10.0  # seconds without a word in a log before the chapter's cell is told again
+_mutex = threading.Lock()
+
+
+def tell(line: str, *, passing: bool = False) -> None:
+    """One line on stderr; a passing one is rewritten in place where stderr is a terminal."""
+    with _mutex:
+        if not sys.stderr.isatty():
+            end = "\n"
+        else:
+            width = shutil.get_terminal_size().columns - 1
+            line, end = ("\r\x1b[2K" + (line[:width] if passing else line), "" if passing else "\n")
+        print(line, end=end, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def following(path: Path, chapter: str) -> Iterator[Callable[[str], None]]:
+    """Tell the lines that a kernel adds to `path`, and its place, which the function given here sets ("cell 3/20")."""
+    done, place = threading.Event(), ["starting"]
+    thread = threading.Thread(target=_follow, args=(path, chapter, place, done), daemon=True)
+    thread.start()
+    try:
+        yield lambda where: place.__setitem__(0, where)
+    finally:
+        done.set()
+        thread.join()
+
+
+def _follow(path: Path, chapter: str, place: list[str], done: threading.Event) -> None:
+    start = told = time.monotonic()
+    quiet = 1.0 if sys.stderr.isatty() else QUIET
+    with path.open(encoding="utf-8") as file:
+        while not done.wait(0.5):
+            lines = [f"  {line.rstrip()}" for line in file]
+            now = time.monotonic()
+            if not lines and now - told >= quiet:
+                lines = [f"  {now - start:.0f} s"]
+            for line in lines:
+                tell(f"{chapter}  {place[0]}{line}", passing=True)
+                told = now
