@@ -35,7 +35,7 @@ def test_a_slider_has_a_label_a_spoken_value_and_a_picture_with_alternative_text
 
 def test_a_grid_has_two_sliders_and_its_frames_in_row_order(page):
     pictures = torch.linspace(0, 1, 6).reshape(2, 3, 1, 1).expand(2, 3, 4, 4)
-    widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", label=("row", "column"), start=(0, 0))
+    widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", caption="", label=("row", "column"), start=(0, 0))
     html = page()
     assert html.count('type="range"') == 2
     assert data(html)["labels"] == [["a", "b"], ["1", "2", "3"]]
@@ -46,13 +46,13 @@ def test_a_grid_has_two_sliders_and_its_frames_in_row_order(page):
 def test_two_sliders_on_a_page_have_different_names(page):
     names = set()
     for _ in range(2):
-        widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", label="step")
-        names.add(re.search(r'<figure class="pags-frames" id="([^"]+)"', page())[1])
+        widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", caption="", label="step")
+        names.add(re.search(r'<div id="([^"]+)"', page())[1])
     assert len(names) == 2
 
 
 def test_a_label_cannot_end_the_script(page):
-    widgets.frames(torch.zeros(1, 4, 4), ["</script>"], alt="black", label="x")
+    widgets.frames(torch.zeros(1, 4, 4), ["</script>"], alt="black", caption="", label="x")
     assert page().count("</script>") == 1
     assert data(page())["labels"] == [["</script>"]]
 
@@ -67,13 +67,13 @@ def test_signed_frames_share_one_range():
 
 def test_figures_can_be_frames(page):
     figures = [Figure(figsize=(1, 1)) for _ in range(2)]
-    widgets.frames(figures, ["before", "after"], alt="empty", label="training")
+    widgets.frames(figures, ["before", "after"], alt="empty", caption="", label="training")
     assert all(frame.startswith("data:image/svg+xml") for frame in data(page())["frames"])
 
 
 def test_missing_labels_are_refused():
     with pytest.raises(ValueError, match="3 pictures do not fill 2 labels"):
-        widgets.frames(torch.zeros(3, 4, 4), [0, 1], alt="black", label="step")
+        widgets.frames(torch.zeros(3, 4, 4), [0, 1], alt="black", caption="", label="step")
 
 
 def test_explore_shows_nothing_without_a_live_kernel(monkeypatch):

@@ -55,7 +55,8 @@ def frames(
     *,
     alt: str,
     label: str | tuple[str, str],
-    caption: str = "",
+    caption: str,
+    anchor: str | None = None,
     start: int | tuple[int, int] | None = None,
     symmetric: bool = False,
     width: int = 288,
@@ -64,6 +65,7 @@ def frames(
 
     `labels` are the slider's values and `label` its name; for a grid both are pairs. Values are grey in [0, 1], or
     signed when `symmetric` (red positive, blue negative, one range for all). `width` is in CSS pixels, as shown.
+    `caption` is MyST, `anchor` is for {numref}.
     """
     from IPython.display import display
 
@@ -77,7 +79,7 @@ def frames(
     if len(sources) != np.prod([len(row) for row in values]):
         raise ValueError(f"{len(sources)} pictures do not fill {' x '.join(str(len(row)) for row in values)} labels")
     first = [len(row) // 2 for row in values] if start is None else ([start] if isinstance(start, int) else start)
-    page = _page(sources, values, names, first, alt, caption, width)
+    page = _page(sources, values, names, first, alt, caption, anchor, width)
     display({"text/html": page, "text/plain": f"[Slider: {alt}] {caption}"}, raw=True)
 
 
@@ -92,7 +94,7 @@ def explore(function: Callable, **ranges) -> None:
     interact(function, **ranges)
 
 
-def _page(sources, values, names, first, alt, caption, width) -> str:
+def _page(sources, values, names, first, alt, caption, anchor, width) -> str:
     """The slider as HTML: where scripts do not run it is the picture it starts with."""
     name = f"frames-{next(_numbers)}-{zlib.crc32(''.join(sources).encode()):08x}"
     pixels = "" if "svg" in sources[0][:16] else f"width:{width}px;image-rendering:pixelated"
@@ -102,10 +104,11 @@ def _page(sources, values, names, first, alt, caption, width) -> str:
     )
     start = int(np.ravel_multi_index(first, [len(row) for row in values]))
     data = json.dumps({"frames": sources, "labels": values, "names": names, "alt": alt}).replace("</", "<\\/")
-    picture = f'<img src="{sources[start]}" alt="{html.escape(alt)}" style="max-width:100%;{pixels}">'
+    place = f' id="{html.escape(anchor)}"' if anchor else ""
     return (
-        f'<figure class="pags-frames" id="{name}">{picture}'
-        f'<div style="{COLUMNS}">{sliders}</div><figcaption>{html.escape(caption)}</figcaption>'
+        f'<figure class="pags-frames"{place}><div id="{name}">'
+        f'<img src="{sources[start]}" alt="{html.escape(alt)}" style="max-width:100%;{pixels}">'
+        f'<div style="{COLUMNS}">{sliders}</div></div><figcaption>{html.escape(caption)}</figcaption>'
         f"<script>{SCRIPT.replace('NAME', name).replace('DATA', data)}</script></figure>"
     )
 
