@@ -1,0 +1,145 @@
+"""One short training loop. What is minimised is a function; how long and how fast is a `Schedule`.
+
+Axes: n examples, c classes. An objective takes (net, *batch) and the keywords `generator` and `step`, and returns a
+dict of scalars: "loss" is minimised, every other entry is averaged into the history.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pags import progress
+
+Objective = Callable[..., dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs, batch size and learning rate; `drops` lists the epochs after which the rate falls to a tenth."""
+
+    epochs: int
+    batch: int
+    lr: float
+    drops: tuple[int, ...] = ()
+    adam: bool = True
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate during `epoch`, counted from 0."""
+        return self.lr * 0.1 ** sum(epoch >= drop for drop in self.drops)
+
+    def optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Adam, or SGD if `adam` is false."""
+        if self.adam:
+            return torch.optim.Adam(net.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(net.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device = torch.device("cpu")):
+    """Torch's global generators, as initialisation and dropout use them, start from `seed` and are put back after."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterator[tuple]:
+    """(epoch, step, rows, generator) of every step from epoch `first` on; each epoch depends on (seed, epoch) alone."""
+    steps = -(-n // schedule.batch)
+    for epoch in range(first, schedule.epochs):
+        generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+        for i, rows in enumerate(torch.randperm(n, generator=generator).split(schedule.batch)):
+            yield epoch, epoch * steps + i, rows, generator
+
+
+def update(net: nn.Module, objective: Objective, optimizer, batch: tuple, *, generator, step: int) -> dict[str, Tensor]:
+    """One step of the optimizer; the objective's terms, detached. Dropout, too, follows the generator."""
+    with seeded(int(torch.randint(2**31, (1,), generator=generator)), batch[0].device):
+        terms = objective(net.train(), *batch, generator=generator, step=step)
+    optimizer.zero_grad()
+    terms["loss"].backward()
+    optimizer.step()
+    return {name: value.detach() for name, value in terms.items()}
+
+
+def fit(
+    net: nn.Module,
+    objective: Objective,
+    data: tuple[Tensor, ...],
+    schedule: Schedule,
+    *,
+    seed: int,
+    label: str,
+    checkpoint=None,
+    watch: Callable[[nn.Module], dict[str, float]] | None = None,
+    watch_at: Collection[int] = (),
+) -> list[dict[str, float]]:
+    """Train `net` in place on its own device; one dict of means per epoch, and one per watched step.
+
+    `watch(net)` is called before the steps in `watch_at`, in evaluation mode. A run that resumes from `checkpoint` at
+    an epoch's end equals one that was never stopped. The net is left in evaluation mode.
+    """
+    device = next(net.parameters()).device
+    data = tuple(part.to(device) for part in data)
+    optimizer, history, first = schedule.optimizer(net), [], 0
+    if checkpoint is not None and (state := checkpoint.load()):
+        net.load_state_dict(state["net"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, first = state["history"], state["epoch"]
+    n, steps, totals = len(data[0]), -(-len(data[0]) // schedule.batch), {}
+    plan = batches(n, schedule, seed=seed, first=first)
+    for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
+        if step in watch_at:
+            history.append({"step": step, **watch(net.eval())})
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.lr_at(epoch)
+        batch = tuple(part[rows.to(device)] for part in data)
+        for name, value in update(net, objective, optimizer, batch, generator=generator, step=step).items():
+            totals[name] = totals.get(name, 0.0) + value * len(rows) / n
+        if (step + 1) % steps == 0:
+            history.append({"epoch": epoch + 1, **{name: float(total) for name, total in totals.items()}})
+            totals = {}
+            if checkpoint is not None:
+                state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+                checkpoint.save({**state, "history": history, "epoch": epoch + 1})
+    if schedule.epochs * steps in watch_at:
+        history.append({"step": schedule.epochs * steps, **watch(net.eval())})
+    net.eval()
+    return history
+
+
+def standard(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
+    """Cross-entropy, and the share of the batch that is misclassified while training."""
+    logits = net(x)
+    return {"loss": F.cross_entropy(logits, y), "error": (logits.argmax(1) != y).float().mean()}
+
+
+def adversarial(perturb: Callable[..., Tensor], budgets: tuple[float, ...]) -> Callable[..., dict[str, Tensor]]:
+    """Objective: cross-entropy at perturbed images, each batch with a budget drawn from `budgets` (Madry et al. 2018).
+
+    `perturb(net, x, y, eps, generator=...)` is an attack such as `attack.pgd_l2`. It meets the net in training mode,
+    dropout and all, as in the code released with Bordt et al. 2022.
+    """
+
+    def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        eps = budgets[int(torch.randint(len(budgets), (1,), generator=generator))]
+        return standard(net, perturb(net, x, y, eps, generator=generator), y, generator=generator, step=step)
+
+    return objective
+
+
+@torch.no_grad()
+def predict(net: nn.Module, x: Tensor, *, batch: int = 1000) -> Tensor:
+    """Logits (n, c), on the net's device, in the mode the net is in: call `eval()` first."""
+    device = next(net.parameters()).device
+    return torch.cat([net(part.to(device)) for part in x.split(batch)])
+
+
+def correct(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Per example (n,), 1.0 where the prediction is the label; its mean is the accuracy."""
+    return (predict(net, x).argmax(1).cpu() == y.cpu()).float()
