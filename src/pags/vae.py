@@ -1,0 +1,169 @@
+"""The beta-TCVAE that estimates the image manifold: network, loss, training.
+
+Axes: n examples, k latents; images are (n, 1, 32, 32) with pixels in [0, 1]. Losses are in nats per image.
+Architecture: Burgess et al. 2017; loss: Chen et al. 2018; settings: Bordt et al. 2022, A.1, and the released model's.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pags import train
+
+
+@dataclass(frozen=True)
+class Config:
+    """Latent dimension, weight of the total correlation, its estimator, and how long to train."""
+
+    latents: int
+    schedule: train.Schedule
+    beta: float = 6.0
+    corrected: bool = False
+    anneal: int = 10_000
+
+
+class VAE(nn.Module):
+    """Encoder to mean and log-variance of k latents, decoder to the logits of 32 x 32 pixels."""
+
+    def __init__(self, latents: int):
+        super().__init__()
+        conv, deconv = (lambda a, b: nn.Conv2d(a, b, 4, 2, 1)), (lambda a, b: nn.ConvTranspose2d(a, b, 4, 2, 1))
+        self.encoder = nn.Sequential(
+            *[conv(1, 32), nn.ReLU(), conv(32, 32), nn.ReLU(), conv(32, 32), nn.ReLU(), nn.Flatten()],
+            *[nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 2 * latents)],
+        )
+        self.decoder = nn.Sequential(
+            *[nn.Linear(latents, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU()],
+            *[nn.Unflatten(1, (32, 4, 4)), deconv(32, 32), nn.ReLU(), deconv(32, 32), nn.ReLU(), deconv(32, 1)],
+        )
+        for module in self.modules():  # without this initialisation most latents die (measured in chapter 02)
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x), each (n, k)."""
+        return self.encoder(x).chunk(2, dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images (n, 1, 32, 32) at the latents z (n, k): the map whose Jacobian spans the tangent space."""
+        return self.decoder(z).sigmoid()
+
+
+def sample(mu: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
+    """A draw z ~ q(z | x) for each example, (n, k), by the reparameterisation trick."""
+    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype).to(mu.device)
+    return mu + (0.5 * logvar).exp() * noise
+
+
+def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Log-density of a normal, elementwise."""
+    return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 / logvar.exp())
+
+
+def kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z_j | x) || N(0, 1)) for each example and latent, (n, k), in nats. Zero: the latent carries nothing."""
+    return 0.5 * (mu**2 + logvar.exp() - logvar - 1)
+
+
+def stratified_weights(n: int, data: int) -> Tensor:
+    """Weights W (n, n) with which sum_j W_ij q(z | x_j) is unbiased for q(z) over `data` examples, i in the batch.
+
+    Row i gives its own example 1 / data, one other the remainder, all further ones 1 / (n - 1), so each row sums to 1
+    (minibatch stratified sampling, Chen et al. 2018, C.2).
+    """
+    m = n - 1
+    weights = torch.full((n, n), 1 / m)
+    rows = torch.arange(n)
+    weights[rows, rows] = 1 / data
+    weights[rows, (rows + 1) % n] = (data - m) / (data * m)
+    return weights
+
+
+def released_weights(n: int, data: int) -> Tensor:
+    """The weights (n, n) of the released code: 1 / data stands in the first column instead of on the diagonal."""
+    m = n - 1
+    weights = torch.full((n, n), 1 / m)
+    weights[:, 0] = 1 / data
+    weights[:, 1] = weights[m - 1, 0] = (data - m) / (data * m)
+    return weights
+
+
+def log_aggregate(z: Tensor, mu: Tensor, logvar: Tensor, data: int, corrected: bool) -> tuple[Tensor, Tensor]:
+    """Estimates of log q(z) and of sum_j log q(z_j) at each of the batch's samples, (n,) each.
+
+    The released code adds the log-weights within every latent before it sums over latents, so that log q(z) counts
+    them k times; `corrected` counts them once and puts them on the diagonal.
+    """
+    n, k = z.shape
+    log_q = log_normal(z[:, None], mu[None], logvar[None])  # (n, n, k)
+    log_w = (stratified_weights if corrected else released_weights)(n, data).log().to(z)
+    joint = log_q.sum(2) + (log_w if corrected else k * log_w)
+    return joint.logsumexp(1), (log_q + log_w[..., None]).logsumexp(1).sum(1)
+
+
+def decomposition(z: Tensor, mu: Tensor, logvar: Tensor, data: int, corrected: bool) -> dict[str, Tensor]:
+    """The KL term of the ELBO in its three parts, in nats: mutual information, total correlation, latent-wise KL."""
+    log_q_zx, log_p = log_normal(z, mu, logvar).sum(1), log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
+    log_q, log_q_product = log_aggregate(z, mu, logvar, data, corrected)
+    return {
+        "information": (log_q_zx - log_q).mean(),
+        "correlation": (log_q - log_q_product).mean(),
+        "marginal": (log_q_product - log_p).mean(),
+    }
+
+
+def reconstruction(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
+    """-log p(x | z) per image, (n,): Bernoulli cross-entropy summed over the pixels, in nats."""
+    return F.binary_cross_entropy_with_logits(vae.decoder(z), x, reduction="none").flatten(1).sum(1)
+
+
+def objective(config: Config, data: int):
+    """The beta-TCVAE loss: reconstruction + information + beta correlation + (annealed) marginal KL."""
+
+    def loss(vae: VAE, x: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        mu, logvar = vae.encode(x)
+        z = sample(mu, logvar, generator)
+        parts = decomposition(z, mu, logvar, data, config.corrected)
+        recon, ramp = reconstruction(vae, x, z).mean(), min(1.0, step / config.anneal)
+        total = recon + parts["information"] + config.beta * parts["correlation"] + ramp * parts["marginal"]
+        return {"loss": total, "reconstruction": recon, "kl": kl(mu, logvar).sum(1).mean(), **parts}
+
+    return loss
+
+
+def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
+    """Train on the images of a data set: (state dict, {"history": a dict of means per epoch})."""
+    with train.seeded(seed):
+        vae = VAE(config.latents).to(device)
+    name = f"VAE, {config.latents} latents, {'corrected' if config.corrected else 'released'} estimator"
+    history = train.fit(
+        vae,
+        objective(config, len(images.x)),
+        (images.x,),
+        config.schedule,
+        seed=seed,
+        label=name,
+        checkpoint=checkpoint,
+    )
+    return vae.state_dict(), {"history": history, "latents": config.latents}
+
+
+def load(artifact, device: torch.device = torch.device("cpu")) -> VAE:
+    """The trained VAE in evaluation mode, its parameters frozen."""
+    vae = VAE(artifact.info["latents"])
+    vae.load_state_dict(artifact.tensors)
+    return vae.to(device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def evaluate(vae: VAE, x: Tensor, *, generator: torch.Generator, batch: int = 1000) -> dict[str, Tensor]:
+    """Held-out reconstruction (n,) at a sampled z, and KL per latent (n, k), in nats."""
+    recon, kls = [], []
+    for part in x.split(batch):
+        mu, logvar = vae.encode(part)
+        recon.append(reconstruction(vae, part, sample(mu, logvar, generator)))
+        kls.append(kl(mu, logvar))
+    return {"reconstruction": torch.cat(recon), "kl": torch.cat(kls)}
