@@ -16,7 +16,7 @@ import nbformat
 import yaml
 from filelock import FileLock
 
-from pags import claims, gates, paths
+from pags import claims, gates, paths, tidy
 from pags.errors import PagsError, UsageError
 from pags.presets import NAMES
 
@@ -34,6 +34,7 @@ def build(preset: str = "quick") -> Path:
         shutil.rmtree(work, ignore_errors=True)
         source = assemble(work / "source", preset)
         made = pages(source, work / "made")
+        tidy.tidy(made)
         if complaints := gates.html(made):
             raise PagsError(
                 "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pags import gates
 from pags.errors import PagsError
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -45,19 +46,23 @@ def served(directory: Path) -> Iterator[str]:
             thread.join()
 
 
-def complaints(directory: Path, pages: list[str] | None = None) -> list[str]:
+def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
     """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme."""
     from playwright.sync_api import sync_playwright
 
-    pages = pages or sorted(str(path.relative_to(directory)) for path in directory.rglob("*.html"))
+    names = names or [name for name in gates.pages(directory) if not _forwards(directory / name)]
     found = []
     with served(directory) as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         for scheme in ("light", "dark"):
-            for page in pages:
-                found += [f"{page} ({scheme}): {complaint}" for complaint in _visit(browser, base, page, scheme)]
+            for name in names:
+                found += [f"{name} ({scheme}): {complaint}" for complaint in _visit(browser, base, name, scheme)]
         browser.close()
     return found
+
+
+def _forwards(path: Path) -> bool:
+    return 'http-equiv="refresh"' in path.read_text(encoding="utf-8")[:1000].lower()
 
 
 def _visit(browser, base: str, name: str, scheme: str) -> list[str]:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
+from pags import results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")
@@ -64,8 +65,6 @@ def _first(text: str) -> str:
 
 def result(path: Path) -> list[str]:
     """The chapter wrote a results file, and it is valid."""
-    from pags import results
-
     if not path.exists():
         return [f"the chapter wrote no results ({path.name} is missing): end it with run.save()"]
     try:
@@ -75,17 +74,23 @@ def result(path: Path) -> list[str]:
     return []
 
 
+def pages(directory: Path) -> list[str]:
+    """The pages of a built book, as paths below `directory`; what the theme keeps under _static is none."""
+    names = (path.relative_to(directory) for path in sorted(directory.rglob("*.html")))
+    return [name.as_posix() for name in names if name.parts[0] != "_static"]
+
+
 def html(directory: Path) -> list[str]:
     """No error mark, an alternative text for every image, nothing loaded from elsewhere, no link that leads nowhere."""
-    files = sorted(directory.rglob("*.html"))
-    pages = {path.resolve(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in files}
-    if not pages:
+    files = [directory.resolve() / name for name in pages(directory)]
+    parsed = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in files}
+    if not parsed:
         return [f"no page in {directory}"]
     anchors = {
-        path: {str(tag.get("id") or tag.get("name")) for tag in page.find_all(_named)} for path, page in pages.items()
+        path: {str(tag.get("id") or tag.get("name")) for tag in page.find_all(_named)} for path, page in parsed.items()
     }
     complaints = []
-    for path, page in pages.items():
+    for path, page in parsed.items():
         name = path.relative_to(directory.resolve())
         found = [*_marks(page), *_images(page), *_links(path, page, directory.resolve(), anchors)]
         complaints += [f"{name}: {complaint}" for complaint in dict.fromkeys(found)]

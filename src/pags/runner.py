@@ -19,10 +19,9 @@ from filelock import FileLock, Timeout
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from pags import chapters, gates, paths, presets, terminal
+from pags import chapters, gates, paths, results, terminal
 from pags.errors import PagsError, UsageError
 
-DEVICES = ("auto", "cpu", "cuda")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -44,42 +43,23 @@ def plan(
     data_dir: str | None = None,
     overrides: dict | None = None,
 ) -> list[Job]:
-    """The jobs for these chapters (all, if none is named), every name and type checked; UsageError or PagsError."""
+    """The jobs for these chapters (all, if none is named), checked as each chapter itself will check them.
+
+    Raises UsageError for what cannot be meant, PagsError for a GPU that is not there.
+    """
     selected = [chapters.find(word) for word in words] or chapters.names()
     if not selected:
         raise UsageError(f"there is no chapter in {paths.NOTEBOOKS}")
     wanted = {"preset": preset, "seed": seed, "device": device, "overrides": overrides or {}}
-    directory = checked_data_dir(data_dir)
-    check_device(device)
     jobs = []
     for chapter in dict.fromkeys(selected):
-        presets.get(chapter, preset, wanted["overrides"])
+        checked = results.begin(chapter, data_dir=data_dir or "", **wanted)
         own = chapters.parameters(chapter)
         if missing := [name for name in wanted if name not in own]:
             raise PagsError(f"notebooks/{chapter}.md takes no parameter {missing[0]!r}: add it to its parameters cell")
-        jobs.append(Job(chapter, preset, {k: v for k, v in wanted.items() if v != own[k]}, directory))
+        changed = {name: value for name, value in wanted.items() if value != own[name]}
+        jobs.append(Job(chapter, preset, changed, checked.data_dir.resolve() if data_dir else None))
     return jobs
-
-
-def checked_data_dir(data_dir: str | None) -> Path | None:
-    """The data directory, absolute, or None for the default one; UsageError if it is not there."""
-    if not data_dir:
-        return None
-    path = Path(data_dir).expanduser().resolve()
-    if not path.is_dir():
-        raise UsageError(f"data directory {data_dir!r} does not exist: make it, or name another one")
-    return path
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that has no name here (UsageError) or is not on this machine (PagsError)."""
-    if device not in DEVICES:
-        raise UsageError(f"device {device!r} is unknown: write one of {', '.join(DEVICES)}")
-    if device == "cuda":
-        import torch  # takes seconds, and only this needs it
-
-        if not torch.cuda.is_available():
-            raise PagsError("device 'cuda' was asked for, but torch finds no GPU here: write --device cpu or auto")
 
 
 def run(jobs: list[Job], *, at_once: int = 1) -> list[str]:

@@ -1,0 +1,53 @@
+# Two commands: `make book` and `make test`. Both set themselves up; both need nothing but python3 (3.11 or later).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+STEPS := build/steps.txt
+MAKEFLAGS += --no-print-directory
+
+# $(call step,NAME,COMMAND) runs a command and notes how long it took.
+step = @mkdir -p build; start=$$SECONDS; $(2); printf '%-10s%5d s\n' '$(1)' $$((SECONDS - start)) | tee -a $(STEPS)
+
+.PHONY: book test check lint format setup steps clean
+
+book: steps
+	$(call step,set-up,$(MAKE) setup)
+	$(call step,chapters,$(BIN)/pags run --preset quick)
+	$(call step,pages,$(BIN)/pags build --preset quick)
+	@echo; cat $(STEPS); echo "The book: file://$(CURDIR)/build/html/index.html"
+
+test: steps
+	$(call step,set-up,$(MAKE) setup)
+	$(call step,lint,$(MAKE) lint)
+	$(call step,tests,$(BIN)/pytest)
+
+# Everything that takes less than three minutes.
+check: steps
+	$(call step,set-up,$(MAKE) setup)
+	$(call step,lint,$(MAKE) lint)
+	$(call step,tests,$(BIN)/pytest -m "not slow")
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/lint_chapters.py
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python tools/lint_chapters.py --fix
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+steps:
+	@mkdir -p build; : > $(STEPS)
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
