@@ -1,0 +1,45 @@
+"""Where and with what something was computed."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pags
+from pags import paths
+
+
+def versions() -> dict[str, str]:
+    """The versions that results depend on."""
+    installed = {name: version(name) for name in ("torch", "torchvision")}
+    return {"python": platform.python_version(), "pags": pags.__version__} | installed
+
+
+def commit() -> str | None:
+    """The checked-out commit, with "-dirty" if files differ from it; None outside of a checkout."""
+    command = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def description(gpu: bool = False) -> dict[str, Any]:
+    """Cores, processor and system; with `gpu` also the name of the GPU."""
+    machine = {"cores": os.cpu_count(), "cpu": _processor(), "system": platform.system()}
+    if gpu:
+        import torch  # seconds that only this needs
+
+        machine["gpu"] = torch.cuda.get_device_name()
+    return machine
+
+
+def _processor() -> str:
+    try:
+        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,54 @@
+"""95 % intervals, thin over scipy. Axes: n examples; `values` is a tensor, an array or a list of n numbers."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """An estimate and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Any, *, level: float = 0.95) -> Interval:
+    """Mean of n >= 2 values and Student's t interval around it, computed in double precision.
+
+    The values must be independent of each other: per-example results are, results of one training over time are not.
+    Raises ValueError for fewer than two values, more than one axis, and values that are not finite.
+    """
+    values = as_array(values)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two values, not {len(values)}")
+    mean = float(values.mean())
+    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def paired_interval(a: Any, b: Any, *, level: float = 0.95) -> Interval:
+    """Mean of a - b and its interval, where a[i] and b[i] belong to the same example; raises as `mean_interval`."""
+    a, b = as_array(a), as_array(b)
+    if len(a) != len(b):
+        raise ValueError(f"paired values must be as many on both sides, not {len(a)} and {len(b)}")
+    return mean_interval(a - b, level=level)
+
+
+def binomial_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """The share successes / n and Wilson's interval around it, which stays in [0, 1]."""
+    share = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    return Interval(successes / n, float(share.low), float(share.high))
+
+
+def as_array(values: Any) -> np.ndarray:
+    """The n values in double precision: (n,); ValueError unless there is one axis and all are finite."""
+    if hasattr(values, "detach"):  # a tensor, also one on a GPU or of a type that numpy does not know
+        values = values.detach().cpu().double().numpy()
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"expected one value per example, a single axis, not the shape {array.shape}")
+    if lost := int((~np.isfinite(array)).sum()):
+        raise ValueError(f"{lost} of {len(array)} values are not finite")
+    return array

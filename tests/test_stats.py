@@ -1,0 +1,69 @@
+"""Intervals: against textbook values, and as often right as they say."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pags import stats
+
+
+def test_a_mean_has_the_textbook_interval():
+    value, low, high = stats.mean_interval([1, 2, 3, 4, 5])
+    reach = 2.776445 * np.sqrt(2.5 / 5)  # Student's t, 4 degrees of freedom
+    assert (value, low, high) == pytest.approx((3, 3 - reach, 3 + reach), abs=1e-6)
+
+
+def test_the_interval_holds_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    found = [stats.mean_interval(rng.normal(size=5), level=0.8) for _ in range(1000)]
+    assert sum(low <= 0 <= high for _, low, high in found) / 1000 == pytest.approx(0.8, abs=0.04)
+
+
+def test_equal_values_have_an_interval_of_no_length():
+    assert stats.mean_interval([2.0] * 3) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_tensors_of_any_type_are_taken_as_they_are(dtype):
+    values = torch.tensor([0, 1, 1], dtype=dtype).requires_grad_(dtype.is_floating_point)
+    assert stats.mean_interval(values) == stats.mean_interval([0.0, 1.0, 1.0])
+
+
+def test_float32_values_are_averaged_in_double_precision():
+    assert stats.mean_interval(torch.full((1000,), 0.1)).value == pytest.approx(float(np.float32(0.1)), abs=1e-12)
+
+
+def test_pairs_see_what_separate_intervals_cannot():
+    rng = np.random.default_rng(0)
+    b = rng.normal(size=50)
+    a = b + 0.1 + 0.01 * rng.normal(size=50)
+    assert stats.paired_interval(a, b).low > 0
+    assert stats.mean_interval(a).low < stats.mean_interval(b).high
+
+
+@pytest.mark.parametrize(("successes", "low", "high"), [(0, 0, 0.2775), (5, 0.2366, 0.7634), (10, 0.7225, 1)])
+def test_a_share_has_wilsons_interval(successes, low, high):
+    assert stats.binomial_interval(successes, 10) == pytest.approx((successes / 10, low, high), abs=1e-4)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_share_lies_in_its_interval_and_that_in_0_to_1(counts):
+    value, low, high = stats.binomial_interval(*counts)
+    assert 0 <= low <= value <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ([1.0], "at least two values, not 1"),
+        ([1.0, float("nan"), float("inf")], "2 of 3 values are not finite"),
+        (torch.zeros(2, 3), r"not the shape \(2, 3\)"),
+    ],
+)
+def test_values_without_an_interval_are_refused(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        stats.mean_interval(values)
+    with pytest.raises(ValueError, match="as many on both sides, not 2 and 3"):
+        stats.paired_interval([1, 2], [1, 2, 3])
