@@ -1,0 +1,378 @@
+"""Claims: a verdict is what the checks say, counts only where the ledger lets it, and reads without colours."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pags import claims, ledger, paths, results
+from pags.errors import PagsError
+from pags.ledger import Check
+
+CHAPTER = "03_tangent_fractions"
+ENTRY = {
+    "id": "B-3-above-chance",
+    "paper": "B",
+    "place": "Section 4.3 & Figure 3",
+    "claim": "Every method is above chance.",
+    "chapter": CHAPTER,
+    "judge": {"data": ["mnist"], "presets": ["standard", "paper"]},
+    "reference": "0.31 (gradient) > 0.0964",
+    "checks": [
+        {"metric": "fraction.gradient", "relation": "above", "than": "fraction.random"},
+        {"metric": "fraction.gradient", "relation": "equals", "than": 0.31, "tolerance": 0.05},
+    ],
+}
+
+
+def metric(value, low=None, high=None, n=1, unit=""):
+    return {"value": value, "low": low, "high": high, "n": n, "unit": unit}
+
+
+GOOD = {
+    "fraction.gradient": metric(0.3, 0.29, 0.31, 1000, "fraction"),
+    "fraction.random": metric(0.0964, 0.0954, 0.0974, 1000, "fraction"),
+}
+
+
+def result(metrics=GOOD, *, preset="standard", data="mnist", overrides=None, chapter=CHAPTER):
+    parameters = {"seed": 0, "device": "cpu", "data": [data], "overrides": overrides or {}, "config": {}}
+    start = {"schema": 1, "chapter": chapter, "preset": preset, "parameters": parameters, "versions": {}}
+    return start | {"data": {data: "train aa"}, "artifacts": [], "metrics": metrics}
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A ledger of the test's own: `book(entry, ...)` writes it."""
+    for name in ("BOOK", "RESULTS", "PUBLISHED", "NOTEBOOKS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    paths.BOOK.mkdir()
+
+    def write(*entries):
+        (paths.BOOK / "claims.yml").write_text(yaml.safe_dump(list(entries)), encoding="utf-8")
+
+    write(ENTRY)
+    return write
+
+
+def only(*found, entry=ENTRY):
+    (verdict,) = ledger.verdicts(found, [claim(entry)])
+    return verdict
+
+
+def claim(entry):
+    return ledger.Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
+
+
+# The ledger's file
+
+
+def test_an_entry_is_read_as_it_stands(book):
+    (found,) = ledger.load()
+    assert found == claim(ENTRY)
+    assert found.checks[1] == Check("fraction.gradient", "equals", 0.31, 0.05)
+
+
+def test_an_empty_ledger_is_fine(book):
+    book()
+    assert ledger.load() == []
+    assert claims.report() == "There are no claims yet."
+    assert claims.scoreboard().startswith("# Scoreboard\n")
+
+
+def test_the_books_own_ledger_is_sound():
+    chapters = {path.stem for path in paths.NOTEBOOKS.glob("*.md")}
+    assert {claim.chapter for claim in ledger.load()} <= chapters
+
+
+def changed(**fields):
+    return {name: value for name, value in (ENTRY | fields).items() if value is not None}
+
+
+def checked(**fields):
+    return changed(checks=[{name: v for name, v in (ENTRY["checks"][0] | fields).items() if v is not None}])
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (changed(place=None), "claim B-3-above-chance: 'place' is a required property"),
+        (changed(id=None), "claim 1: 'id' is a required property"),
+        (changed(figure=3), "claim B-3-above-chance: Additional properties are not allowed ('figure' was unexpected)"),
+        (changed(paper="C"), "paper: 'C' is not one of ['A', 'B', 'D']"),
+        (changed(reference=0.31), "reference: 0.31 is not of type 'string'"),
+        (changed(judge={"data": ["mnist"], "presets": ["fast"]}), "judge.presets.0: 'fast' is not one of"),
+        (changed(checks=[]), "checks: [] should be non-empty"),
+        (checked(relation="over"), "checks.0.relation: 'over' is not one of ['above', 'below', 'equals']"),
+        (checked(relation="equals"), "checks.0: 'tolerance' is a required property"),
+        (checked(tolerance=0.1), "checks.0"),
+        (checked(then=1), "('then' was unexpected)"),
+        (checked(than=None), "'than' is a required property"),
+        ("B-3", "claim 1: 'B-3' is not of type 'object'"),
+    ],
+)
+def test_a_wrong_entry_is_named(book, entry, complaint):
+    book(entry)
+    with pytest.raises(PagsError, match=re.escape(complaint)):
+        ledger.load()
+
+
+def test_an_id_stands_once(book):
+    book(ENTRY, ENTRY)
+    with pytest.raises(PagsError, match="claim B-3-above-chance: this id is there twice"):
+        ledger.load()
+
+
+@pytest.mark.parametrize("content", ["- [", "claims: []", "", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_list_is_one_line(book, content):
+    content = content if isinstance(content, bytes) else content.encode()
+    (paths.BOOK / "claims.yml").write_bytes(content)
+    with pytest.raises(PagsError, match=r"^claims.yml [^\n]*$"):
+        ledger.load()
+
+
+def test_a_missing_file_is_a_failure(book):
+    (paths.BOOK / "claims.yml").unlink()
+    with pytest.raises(PagsError, match=r"claims.yml cannot be read"):
+        ledger.load()
+
+
+# The relations
+
+ends = st.floats(-1e6, 1e6)
+intervals = st.lists(ends, min_size=3, max_size=3).map(sorted).map(lambda e: metric(e[1], e[0], e[2]))
+measurements = intervals | ends.map(metric)
+OPPOSITE = {ledger.HOLDS: ledger.FAILS, ledger.FAILS: ledger.HOLDS, ledger.UNDECIDED: ledger.UNDECIDED}
+
+
+def relate(relation, a, b, tolerance=0.0):
+    return ledger.outcome(Check("a", relation, "b", tolerance), a, b)
+
+
+@given(measurements, measurements)
+def test_above_is_below_seen_from_the_other_side(a, b):
+    assert relate("above", a, b) == relate("below", b, a) == OPPOSITE[relate("below", a, b)]
+
+
+@given(measurements, measurements)
+def test_above_holds_exactly_when_every_point_is_above_every_point(a, b):
+    pairs = [(x, y) for x in span(a) for y in span(b)]
+    above, below = all(x > y for x, y in pairs), all(x < y for x, y in pairs)
+    assert relate("above", a, b) == (ledger.HOLDS if above else ledger.FAILS if below else ledger.UNDECIDED)
+
+
+def span(measured):
+    return [end for end in (measured["low"], measured["high"]) if end is not None] or [measured["value"]]
+
+
+@given(measurements, measurements)
+def test_nothing_is_above_itself_or_above_what_it_overlaps(a, b):
+    assert relate("above", a, a) == ledger.UNDECIDED
+    if a["low"] is not None and b["low"] is not None and max(a["low"], b["low"]) <= min(a["high"], b["high"]):
+        assert relate("above", a, b) == ledger.UNDECIDED
+
+
+@given(measurements, measurements, st.floats(0, 1e6))
+def test_equals_is_symmetric_and_looks_at_the_values(a, b, tolerance):
+    assert relate("equals", a, b, tolerance) == relate("equals", b, a, tolerance)
+    near = abs(a["value"] - b["value"]) <= tolerance
+    assert relate("equals", a, b, tolerance) == (ledger.HOLDS if near else ledger.FAILS)
+
+
+# Verdicts
+
+
+@given(
+    st.lists(st.sampled_from([ledger.HOLDS, ledger.FAILS, ledger.UNDECIDED, ledger.MISSING]), min_size=1, max_size=5)
+)
+def test_a_verdict_follows_from_the_outcomes_whatever_their_order(outcomes):
+    found = ledger.word(SimpleNamespace(outcome=outcome) for outcome in outcomes)
+    assert found == ledger.word(SimpleNamespace(outcome=outcome) for outcome in reversed(outcomes))
+    if ledger.MISSING in outcomes:
+        assert found == ledger.UNTESTED
+    elif set(outcomes) == {ledger.HOLDS}:
+        assert found == ledger.REPRODUCED
+    else:
+        assert found == (ledger.PARTLY if ledger.HOLDS in outcomes else ledger.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "word", "label"),
+    [
+        (metric(0.3, 0.29, 0.31), ledger.REPRODUCED, "reproduced on mnist"),
+        (metric(0.5, 0.49, 0.51), ledger.PARTLY, "partly on mnist"),
+        (metric(0.01, 0.0, 0.02), ledger.FAILED, "not reproduced on mnist"),
+        (None, ledger.UNTESTED, "not tested here"),
+    ],
+)
+def test_the_four_verdicts(gradient, word, label):
+    metrics = {"fraction.random": GOOD["fraction.random"]} | ({"fraction.gradient": gradient} if gradient else {})
+    verdict = only(result(metrics))
+    assert (verdict.word, verdict.counts, claims.label(verdict)) == (word, True, label)
+
+
+def test_a_claim_with_nothing_decided_says_so():
+    entry = ENTRY | {"checks": ENTRY["checks"][:1]}
+    overlapping = GOOD | {"fraction.gradient": metric(0.1, 0.0, 0.2)}
+    verdict = only(result(overlapping), entry=entry)
+    assert verdict.word == ledger.FAILED
+    assert claims.label(verdict) == "not reproduced on mnist (undecided)"
+
+
+def test_no_results_is_not_tested_here():
+    verdict = only(result(chapter="02_mnist32_generation"))
+    assert (verdict.word, verdict.counts, verdict.preset, verdict.findings) == (ledger.UNTESTED, False, None, ())
+
+
+@pytest.mark.parametrize(
+    ("found", "label"),
+    [
+        (result(data="strokes"), "holds on strokes"),
+        (result(preset="quick", data="strokes"), "holds on strokes"),
+        (result(preset="quick"), "holds on mnist"),
+        (result(overrides={"vae.epochs": 1}), "holds on mnist with changed settings"),
+    ],
+)
+def test_elsewhere_the_same_checks_are_no_verdict_on_the_paper(found, label):
+    verdict = only(found)
+    assert not verdict.counts
+    assert claims.label(verdict) == label
+
+
+def test_a_claim_without_data_is_judged_by_its_preset_alone():
+    entry = ENTRY | {"judge": {"data": [], "presets": ["quick"]}}
+    assert only(result(preset="quick", data="strokes"), entry=entry).counts
+    assert not only(result(preset="paper"), entry=entry).counts
+
+
+# In words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0964123, "0.0964"),
+        (0.5, "0.500"),
+        (-0.0123456, "-0.0123"),
+        (9.999, "10.00"),
+        (151.25, "151"),
+        (12345.6, "12,346"),
+        (1.23456e-7, "1.23e-07"),
+        (1.5e12, "1.5e+12"),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert claims.digits(value) == text
+
+
+@given(st.floats(-1e300, 1e300))
+def test_a_number_is_shown_within_half_a_percent(value):
+    assert float(claims.digits(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
+
+
+def test_a_check_is_a_sentence():
+    first, second = only(result()).findings
+    assert claims.sentence(first) == (
+        "fraction.gradient 0.300 [0.290, 0.310], n = 1,000; "
+        "above fraction.random 0.0964 [0.0954, 0.0974], n = 1,000: holds"
+    )
+    assert claims.sentence(second).endswith("; equals 0.310 ± 0.0500: holds")
+    missing = only(result({})).findings[0]
+    assert claims.sentence(missing) == "fraction.gradient; above fraction.random: not measured"
+    assert claims.number(metric(147.1, unit="nats")) == "147 nats"
+
+
+def write_results(*found):
+    for one in found:
+        results._write(paths.RESULTS / one["preset"] / f"{one['chapter']}.json", one)
+
+
+def test_the_report_says_it_all(book):
+    book(ENTRY, ENTRY | {"id": "B-4-later", "chapter": "04_later"})
+    write_results(result(), result(preset="quick", data="strokes"))
+    report = claims.report()
+    assert "B-3-above-chance  (Section 4.3 & Figure 3; 03_tangent_fractions)" in report
+    assert re.search(r"quick +✓ holds on strokes\n.*\n.*\n +standard +✓ reproduced on mnist", report)
+    assert re.search(r"B-4-later.*\n.*\n.*\n +here +– not tested here", report)
+    assert report.splitlines()[-2:] == [
+        "standard: 1 reproduced, 0 partly, 0 not reproduced, 1 not tested here",
+        "paper: 0 reproduced, 0 partly, 0 not reproduced, 2 not tested here",
+    ]
+
+
+# On a page
+
+
+def test_a_chapter_ends_with_its_own_claims(book):
+    book(ENTRY | {"claim": "A <b>& so on"}, ENTRY | {"id": "B-4", "chapter": "04_later"})
+    table = claims.show(SimpleNamespace(results=result))
+    page = BeautifulSoup(table._repr_html_(), "html.parser")
+    assert [head.text for head in page.thead.find_all("th")] == ["Claim", "In the paper", "Measured here", "Verdict"]
+    (row,) = page.tbody.find_all("tr")
+    assert "A <b>& so on" in row.th.text
+    assert row.find_all("td")[0].text == "0.31 (gradient) > 0.0964"
+    assert "0.300 [0.290, 0.310]" in row.find_all("td")[1].text
+    assert row.find_all("td")[2].text == "✓ reproduced on mnist"
+    assert "reproduced on mnist" in repr(table)
+
+
+def test_a_chapter_without_claims_says_so(book):
+    book()
+    table = claims.show(SimpleNamespace(results=result))
+    assert table._repr_html_() == "<p>No claim of the papers is judged in this chapter.</p>"
+
+
+def scoreboard():
+    text = claims.scoreboard()
+    (html,) = re.findall(r"```\{raw\} html\n(.*?)\n```", text, re.DOTALL)
+    return text, BeautifulSoup(html, "html.parser")
+
+
+def test_the_scoreboard_has_a_cell_per_claim_and_preset(book):
+    (paths.BOOK / "scoreboard.md").write_text("# The score\n\nHow to read it.\n")
+    book(ENTRY, ENTRY | {"id": "B-4-later", "chapter": "04_later"})
+    write_results(result(preset="quick", data="strokes"), result())
+    text, page = scoreboard()
+    assert text.startswith("# The score\n\nHow to read it.\n\n- standard: 1 reproduced")
+    assert "## Bordt, Upadhyay, Akata and von Luxburg (2022)" in text
+    heads = [head.text for head in page.thead.find_all("th")]
+    assert heads == ["Claim", "In the paper", "Here, quick", "Here, standard"]
+    verdicts = [[strong.text for strong in row.select("td strong")] for row in page.tbody.find_all("tr")]
+    assert verdicts == [["✓ holds on strokes", "✓ reproduced on mnist"], ["– not tested here"] * 2]
+    assert page.select_one("#claim-B-4-later")
+
+
+def test_a_scoreboard_without_results_has_one_cell_per_claim(book):
+    _, page = scoreboard()
+    assert [strong.text for strong in page.select("td strong")] == ["– not tested here"]
+
+
+def test_a_claim_links_to_a_chapter_that_is_there(book):
+    assert not scoreboard()[1].find("a")
+    paths.NOTEBOOKS.mkdir()
+    (paths.NOTEBOOKS / f"{CHAPTER}.md").touch()
+    assert scoreboard()[1].find("a")["href"] == f"chapters/{CHAPTER}.html"
+
+
+def test_tables_are_named_scroll_from_the_keyboard_and_set_no_colour(book):
+    _, page = scoreboard()
+    region = page.find(role="region")
+    assert region["tabindex"] == "0"
+    assert region["aria-label"] == page.caption.text
+    assert all(head["scope"] in ("col", "row") for head in page.find_all("th"))
+    assert not re.search(r"(?<!-)color\s*[:=]|background", str(page))
+    assert all(mark["aria-hidden"] == "true" for mark in page.select("strong span"))
+
+
+def test_symbols_differ_for_those_who_see_no_colours():
+    assert len(set(claims.SYMBOLS.values())) == len(ledger.WORDS)
+
+
+def test_presets_are_those_of_the_book():
+    presets = pytest.importorskip("pags.presets")
+    assert tuple(presets.NAMES) == claims.PRESETS
