@@ -204,7 +204,7 @@ def test_a_verdict_follows_from_the_outcomes_whatever_their_order(outcomes):
     ("gradient", "word", "label"),
     [
         (metric(0.3, 0.29, 0.31), ledger.REPRODUCED, "reproduced on mnist"),
-        (metric(0.5, 0.49, 0.51), ledger.PARTLY, "partly on mnist"),
+        (metric(0.5, 0.49, 0.51), ledger.PARTLY, "partly reproduced on mnist"),
         (metric(0.01, 0.0, 0.02), ledger.FAILED, "not reproduced on mnist"),
         (None, ledger.UNTESTED, "not tested here"),
     ],
@@ -281,7 +281,7 @@ def test_a_check_is_a_sentence():
         "fraction.gradient 0.300 [0.290, 0.310], n = 1,000; "
         "above fraction.random 0.0964 [0.0954, 0.0974], n = 1,000: holds"
     )
-    assert claims.sentence(second).endswith("; equals 0.310 ± 0.0500: holds")
+    assert claims.sentence(second).endswith("; equals 0.31 ± 0.05: holds")
     missing = only(result({})).findings[0]
     assert claims.sentence(missing) == "fraction.gradient; above fraction.random: not measured"
     assert claims.number(metric(147.1, unit="nats")) == "147 nats"
@@ -363,7 +363,8 @@ def test_tables_are_named_scroll_from_the_keyboard_and_set_no_colour(book):
     _, page = scoreboard()
     region = page.find(role="region")
     assert region["tabindex"] == "0"
-    assert region["aria-label"] == page.caption.text
+    assert region["aria-label"] == claims.PAPERS["B"]
+    assert page.caption.text
     assert all(head["scope"] in ("col", "row") for head in page.find_all("th"))
     assert not re.search(r"(?<!-)color\s*[:=]|background", str(page))
     assert all(mark["aria-hidden"] == "true" for mark in page.select("strong span"))

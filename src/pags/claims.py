@@ -16,6 +16,7 @@ PAPERS = {
 }
 PRESETS = ("quick", "standard", "paper")
 SYMBOLS = {REPRODUCED: "✓", PARTLY: "◐", FAILED: "✗", UNTESTED: "–"}
+COUNTING = {REPRODUCED: "reproduced", PARTLY: "partly reproduced", FAILED: "not reproduced"}
 ELSEWHERE = {REPRODUCED: "holds", PARTLY: "partly holds", FAILED: "does not hold"}
 
 
@@ -44,7 +45,7 @@ def label(verdict: Verdict) -> str:
     """The verdict in words: "reproduced on mnist" or, where it is none on the paper's claim, "holds on strokes"."""
     if verdict.word == UNTESTED:
         return UNTESTED
-    words = verdict.word if verdict.counts else ELSEWHERE[verdict.word]
+    words = (COUNTING if verdict.counts else ELSEWHERE)[verdict.word]
     words += f" on {', '.join(verdict.data)}" if verdict.data else ""
     words += " with changed settings" if verdict.changed else ""
     undecided = verdict.word == FAILED and FAILS not in {finding.outcome for finding in verdict.findings}
@@ -55,9 +56,9 @@ def sentence(finding: Finding) -> str:
     """A check with its numbers: "fraction.gradient 0.310 [0.301, 0.319], n = 1,000; above fraction.random: holds"."""
     check = finding.check
     left = check.metric + (f" {number(finding.measured)}" if finding.measured else "")
-    right = check.than if isinstance(check.than, str) else digits(check.than)
+    right = check.than if isinstance(check.than, str) else f"{check.than:g}"
     right += f" {number(finding.than)}" if isinstance(check.than, str) and finding.than else ""
-    right += f" ± {digits(check.tolerance)}" if check.relation == "equals" else ""
+    right += f" ± {check.tolerance:g}" if check.relation == "equals" else ""
     return f"{left}; {check.relation} {right}: {finding.outcome}"
 
 
@@ -135,7 +136,7 @@ class Table:
             return "<p>No claim of the papers is judged in this chapter.</p>"
         heads = ["Claim", "In the paper", "Measured here", "Verdict"]
         cells = [[_claim(row), escape(row.claim.reference), _measured(row), _verdict(row)] for row in self.rows]
-        return table("The papers' claims and this run", heads, cells)
+        return table("The papers' claims and this run", heads, cells, label="Claims judged in this chapter")
 
 
 def markdown(rows: Iterable[Verdict]) -> str:
@@ -149,17 +150,18 @@ def markdown(rows: Iterable[Verdict]) -> str:
             [_claim(own[0], link=True), escape(own[0].claim.reference), *(_cell(own, preset) for preset in presets)]
             for own in by_claim(rows, paper)
         ]
-        parts.append(f"## {PAPERS[paper]}\n\n```{{raw}} html\n{table(PAPERS[paper], heads, cells)}\n```")
+        html = table("The paper and the runs here", heads, cells, label=PAPERS[paper])
+        parts.append(f"## {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
     return "\n\n".join(parts)
 
 
-def table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
+def table(caption: str, heads: list[str], rows: list[list[str]], *, label: str) -> str:
     """An HTML table that scrolls in itself where the page is narrow, also from the keyboard."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "\n".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
     )
-    region = f'class="pags-scroll" role="region" tabindex="0" aria-label="{escape(caption)}" style="overflow-x: auto"'
+    region = f'class="book-scroll" role="region" tabindex="0" aria-label="{escape(label)}" style="overflow-x: auto"'
     return (
         f"<div {region}>\n"
         f'<table class="table pags-claims">\n<caption>{escape(caption)}</caption>\n'
@@ -186,6 +188,6 @@ def _measured(row: Verdict) -> str:
 
 
 def _verdict(row: Verdict) -> str:
-    name = row.word.replace(" ", "-")
+    name = row.word.replace(" ", "-") if row.counts or row.word == UNTESTED else "elsewhere"
     mark = f'<span aria-hidden="true">{SYMBOLS[row.word]}</span>'
     return f'<strong class="pags-verdict pags-{name}">{mark} {escape(label(row))}</strong>'
