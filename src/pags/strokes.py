@@ -88,7 +88,7 @@ def draw(u: Tensor, digit: int, size: int = 32) -> Tensor:
 
 
 def render(u: Tensor, digit: int, size: int = 32) -> Tensor:
-    """Images (n, 1, size, size) of one digit at the latents u (n, k): the map whose Jacobian spans the tangent space."""
+    """Images (n, 1, size, size) of one digit at the latents u (n, k); its Jacobian spans the tangent space."""
     return torch.func.vmap(lambda one: draw(one, digit, size))(u)
 
 

@@ -5,7 +5,7 @@ Two processes of one thread train a grid of small nets in about half the time of
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
@@ -20,24 +20,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(job: Callable[..., Any], grid: Iterable[Mapping[str, Any]], *, workers: int | None = None) -> list[Any]:
-    """[job(**point) for point in grid], `workers` at a time (one per core), in the grid's order.
+def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None = None, **common: Any) -> list[Any]:
+    """[job(*call, **common) for call in calls], `workers` at a time (one per core), in the order of the calls.
 
-    `job` stands at the top of a module and returns something picklable; a job that caches its artifact is done once
-    even if the grid is interrupted. A job that fails does not stop the others; the PagsError at the end names it.
+    `job` stands at the top of a module and returns something picklable; one that caches what it makes, such as
+    `artifacts.cached`, is done once even if the grid is interrupted. A job that fails does not stop the others; the
+    PagsError at the end quotes the first.
     """
-    points = [dict(point) for point in grid]
-    context = multiprocessing.get_context("spawn")
-    results: list[Any] = [None] * len(points)
+    calls = list(calls)
+    results: list[Any] = [None] * len(calls)
     failed = []
-    workers = min(workers or cores(), len(points)) or 1
+    workers = min(workers or cores(), len(calls)) or 1
+    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = {pool.submit(job, **point): i for i, point in enumerate(points)}
-        for future in progress.bar(as_completed(futures), f"{job.__name__} jobs", total=len(points)):
+        futures = {pool.submit(job, *call, **common): i for i, call in enumerate(calls)}
+        for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
             if error := future.exception():
-                failed.append(f"{points[futures[future]]}: {type(error).__name__}: {error}")
+                failed.append(f"{type(error).__name__}: {error}")
             else:
                 results[futures[future]] = future.result()
     if failed:
-        raise PagsError(f"{len(failed)} of {len(points)} jobs failed; the first: {failed[0]}")
+        raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[0]}")
     return results

@@ -1,0 +1,288 @@
+"""Every number of every chapter, in three sizes, with the papers' own value beside it.
+
+quick: embedded strokes, two cores, minutes. standard: real MNIST, a CPU in an hour or a GPU in minutes. paper: the
+papers' settings as far as their texts and released code give them; a GPU.
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pags import autoencoder, classify, generate, vae
+from pags.errors import UsageError
+from pags.train import Schedule
+
+NAMES = ("quick", "standard", "paper")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Chapter 02: the generator, its label function, the data set, and the test of the instrument.
+
+    `instrument_n` and `instrument_k` are sample sizes and latent dimensions at which an autoencoder's tangent spaces
+    are held against the exact ones, each after `instrument_steps` steps; the default n and k stand first.
+    """
+
+    manifold: generate.Config
+    evaluate: int
+    upsampled: int
+    reconstructive: autoencoder.Config
+    instrument_n: tuple[int, ...]
+    instrument_k: tuple[int, ...]
+    instrument_steps: int
+    instrument_evaluate: int
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Chapter 03: the classifiers, how many test images are explained, and how often the pipeline is repeated."""
+
+    manifold: generate.Config
+    explain: int
+    classifier: classify.Config
+    robust: classify.Config
+    robust_as_text: classify.Config
+    shuffled: classify.Config
+    probe: int
+    upsampled: int
+    upsampled_n: int
+    upsampled_explain: int
+    upsampled_classifier: classify.Config
+    exact_n: int
+    replications: int
+    replica: generate.Config
+    replica_classifier: classify.Config
+    others: tuple[str, ...]
+    other_n: int
+    other_autoencoder: autoencoder.Config
+    other_classifier: classify.Config
+
+
+CHAPTERS = {"02_mnist32_generation": Generation, "03_tangent_fractions": Fractions}
+
+_QUICK = generate.Config(
+    data="strokes",
+    n=8000,
+    vae=vae.Config(latents=10, schedule=Schedule(epochs=16, batch=64, lr=1e-3), anneal=500),
+    labeller=generate.Labeller(width=0.125, n=8000, schedule=Schedule(epochs=3, batch=64, lr=1e-3)),
+    draw=generate.Draw(train=5000, test=1000),
+)
+_STANDARD = generate.Config(
+    data="mnist",
+    n=60_000,
+    vae=vae.Config(latents=10, schedule=Schedule(epochs=50, batch=64, lr=5e-4)),
+    labeller=generate.Labeller(width=0.5, n=20_000, schedule=Schedule(epochs=4, batch=64, lr=1e-3)),
+    draw=generate.Draw(train=20_000, test=2000),
+)
+_PAPER = generate.Config(
+    data="mnist",
+    n=60_000,
+    vae=vae.Config(latents=10, schedule=Schedule(epochs=400, batch=64, lr=5e-4)),
+    labeller=generate.Labeller(width=1.0, n=60_000, schedule=Schedule(epochs=5, batch=64, lr=1e-3)),
+    draw=generate.Draw(train=60_000, test=10_000),
+)
+
+_ROBUST = classify.Config(
+    schedule=Schedule(epochs=15, batch=100, lr=0.1, drops=(4,), adam=False),
+    budgets=(1.0, 4.0, 8.0),
+    pgd_steps=100,
+    per_batch=True,
+    watch=60,
+)
+
+
+def _robust(epochs: int, pgd_steps: int, watch: int) -> classify.Config:
+    drops = (round(epochs * 4 / 15),)
+    return replace(
+        _ROBUST, schedule=replace(_ROBUST.schedule, epochs=epochs, drops=drops), pgd_steps=pgd_steps, watch=watch
+    )
+
+
+_GENERATION = {
+    "quick": Generation(
+        manifold=_QUICK,
+        evaluate=1000,
+        upsampled=256,
+        reconstructive=autoencoder.Config(latents=10, schedule=Schedule(epochs=6, batch=64, lr=1e-3)),
+        instrument_n=(8000, 500, 2000),
+        instrument_k=(10, 5, 20),
+        instrument_steps=500,
+        instrument_evaluate=200,
+    ),
+    "standard": Generation(
+        manifold=_STANDARD,
+        evaluate=10_000,
+        upsampled=256,
+        reconstructive=autoencoder.Config(latents=10, schedule=Schedule(epochs=10, batch=64, lr=1e-3)),
+        instrument_n=(20_000, 500, 2000, 5000, 60_000),
+        instrument_k=(10, 5, 8, 15, 20),
+        instrument_steps=4000,
+        instrument_evaluate=1000,
+    ),
+    "paper": Generation(
+        manifold=_PAPER,
+        evaluate=10_000,
+        upsampled=256,
+        reconstructive=autoencoder.Config(latents=10, schedule=Schedule(epochs=200, batch=64, lr=1e-4)),
+        instrument_n=(60_000, 500, 1000, 2000, 5000, 10_000, 20_000),
+        instrument_k=(10, 5, 8, 15, 20, 30),
+        instrument_steps=20_000,
+        instrument_evaluate=2000,
+    ),
+}
+
+_FRACTIONS = {
+    "quick": Fractions(
+        manifold=_QUICK,
+        explain=200,
+        classifier=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3), watch=14),
+        robust=_robust(epochs=3, pgd_steps=4, watch=12),
+        robust_as_text=replace(_robust(epochs=2, pgd_steps=4, watch=0), per_batch=False),
+        shuffled=classify.Config(
+            schedule=Schedule(epochs=4, batch=64, lr=1e-3), dropout=False, shuffle_labels=True, watch=14
+        ),
+        probe=100,
+        upsampled=64,
+        upsampled_n=2000,
+        upsampled_explain=60,
+        upsampled_classifier=classify.Config(schedule=Schedule(epochs=2, batch=64, lr=1e-3)),
+        exact_n=5000,
+        replications=3,
+        replica=replace(
+            _QUICK,
+            n=4000,
+            vae=replace(_QUICK.vae, schedule=Schedule(epochs=12, batch=64, lr=1e-3)),
+            labeller=replace(_QUICK.labeller, n=4000),
+            draw=generate.Draw(train=2000, test=200),
+        ),
+        replica_classifier=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3)),
+        others=("strokes",),
+        other_n=3000,
+        other_autoencoder=autoencoder.Config(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
+        other_classifier=classify.Config(schedule=Schedule(epochs=3, batch=64, lr=1e-3)),
+    ),
+    "standard": Fractions(
+        manifold=_STANDARD,
+        explain=1000,
+        classifier=classify.Config(schedule=Schedule(epochs=12, batch=64, lr=1e-3, drops=(8,)), watch=40),
+        robust=_robust(epochs=8, pgd_steps=10, watch=30),
+        robust_as_text=replace(_robust(epochs=3, pgd_steps=10, watch=0), per_batch=False),
+        shuffled=classify.Config(
+            schedule=Schedule(epochs=12, batch=64, lr=1e-3), dropout=False, shuffle_labels=True, watch=40
+        ),
+        probe=250,
+        upsampled=128,
+        upsampled_n=3000,
+        upsampled_explain=100,
+        upsampled_classifier=classify.Config(schedule=Schedule(epochs=2, batch=32, lr=1e-3), net="resnet18"),
+        exact_n=20_000,
+        replications=4,
+        replica=replace(
+            _STANDARD,
+            vae=replace(_STANDARD.vae, schedule=Schedule(epochs=12, batch=64, lr=5e-4)),
+            labeller=generate.Labeller(width=0.25, n=20_000, schedule=Schedule(epochs=4, batch=64, lr=1e-3)),
+            draw=generate.Draw(train=10_000, test=500),
+        ),
+        replica_classifier=classify.Config(schedule=Schedule(epochs=8, batch=64, lr=1e-3, drops=(6,))),
+        others=("fashion_mnist", "cifar10"),
+        other_n=20_000,
+        other_autoencoder=autoencoder.Config(latents=144, schedule=Schedule(epochs=10, batch=64, lr=1e-3)),
+        other_classifier=classify.Config(schedule=Schedule(epochs=8, batch=64, lr=1e-3, drops=(6,))),
+    ),
+    "paper": Fractions(
+        manifold=_PAPER,
+        explain=10_000,
+        classifier=classify.Config(schedule=Schedule(epochs=50, batch=32, lr=1e-3, drops=(10, 20, 30, 40)), watch=120),
+        robust=_ROBUST,
+        robust_as_text=replace(_ROBUST, per_batch=False, watch=0),
+        shuffled=classify.Config(
+            schedule=Schedule(epochs=3000, batch=32, lr=1e-4, drops=(1000, 2000)),
+            dropout=False,
+            shuffle_labels=True,
+            watch=120,
+        ),
+        probe=500,
+        upsampled=256,
+        upsampled_n=60_000,
+        upsampled_explain=8000,
+        upsampled_classifier=classify.Config(
+            schedule=Schedule(epochs=50, batch=8, lr=1e-2, drops=(10, 20, 30, 40)), net="resnet18"
+        ),
+        exact_n=60_000,
+        replications=10,
+        replica=_PAPER,
+        replica_classifier=classify.Config(schedule=Schedule(epochs=50, batch=32, lr=1e-3, drops=(10, 20, 30, 40))),
+        others=("emnist", "cifar10", "fashion_mnist"),
+        other_n=50_000,
+        other_autoencoder=autoencoder.Config(latents=144, schedule=Schedule(epochs=200, batch=64, lr=1e-4)),
+        other_classifier=classify.Config(schedule=Schedule(epochs=50, batch=64, lr=1e-3, drops=(10, 20, 30, 40))),
+    ),
+}
+
+PRESETS = {"02_mnist32_generation": _GENERATION, "03_tangent_fractions": _FRACTIONS}
+
+
+def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any:
+    """The preset of a chapter, with `overrides` by dotted name ("manifold.vae.beta": 4). Raises UsageError."""
+    if chapter not in PRESETS:
+        raise UsageError(f"unknown chapter {chapter!r}: write one of {', '.join(PRESETS)}")
+    if name not in NAMES:
+        raise UsageError(f"unknown preset {name!r}: write one of {', '.join(NAMES)}")
+    if overrides is not None and not isinstance(overrides, dict):
+        raise UsageError(f"overrides {overrides!r}: write a dict from field to value")
+    config = PRESETS[chapter][name]
+    for field, value in (overrides or {}).items():
+        config = _replaced(config, field, str(field).split("."), value)
+    return config
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The fields of a nested dataclass by dotted name."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        name = prefix + field.name
+        values |= flat(value, f"{name}.") if dataclasses.is_dataclass(value) else {name: value}
+    return values
+
+
+def table(chapter: str) -> list[dict[str, Any]]:
+    """One row per field of a chapter: its dotted name, and its value in each preset."""
+    columns = {name: flat(config) for name, config in PRESETS[chapter].items()}
+    return [{"field": field} | {name: columns[name][field] for name in NAMES} for field in columns["quick"]]
+
+
+def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
+    """`config` with the field at the dotted path set to `value`, checked; `whole` is what the user wrote."""
+    hints = typing.get_type_hints(type(config))
+    head, *rest = path
+    if head not in hints or (rest and not dataclasses.is_dataclass(hints[head])):
+        raise UsageError(f"unknown setting {whole!r}: write one of {', '.join(flat(config))}")
+    if rest:
+        return replace(config, **{head: _replaced(getattr(config, head), whole, rest, value)})
+    return replace(config, **{head: _checked(hints[head], whole, value)})
+
+
+def _checked(kind: Any, name: str, value: Any) -> Any:
+    """`value` as a `kind` (int, float, bool, str or a tuple of one of them), or a UsageError."""
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{name} = {value!r}: write a list of {_word(kind)}")
+        return tuple(_checked(typing.get_args(kind)[0], name, item) for item in value)
+    if dataclasses.is_dataclass(kind):
+        fields = ", ".join(f"{name}.{field.name}" for field in dataclasses.fields(kind))
+        raise UsageError(f"{name} is a group of settings: write one of {fields}")
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise UsageError(f"{name} = {value!r}: write {_word(kind)}")
+    if kind in (int, float) and not 0 <= value < float("inf"):
+        raise UsageError(f"{name} = {value!r}: write a number that is not negative")
+    return value
+
+
+def _word(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return {int: "whole numbers", float: "numbers", str: "names"}[typing.get_args(kind)[0]]
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
