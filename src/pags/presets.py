@@ -33,6 +33,11 @@ class Generation:
     instrument_steps: int
     instrument_evaluate: int
 
+    @property
+    def data(self) -> str:
+        """The data set that the generator learns, and that the chapter's claims are judged on."""
+        return self.manifold.data
+
 
 @dataclass(frozen=True)
 class Fractions:
@@ -57,6 +62,11 @@ class Fractions:
     other_n: int
     other_autoencoder: autoencoder.Config
     other_classifier: classify.Config
+
+    @property
+    def data(self) -> str:
+        """The data set that the generator learns, and that the chapter's claims are judged on."""
+        return self.manifold.data
 
 
 CHAPTERS = {"02_mnist32_generation": Generation, "03_tangent_fractions": Fractions}
