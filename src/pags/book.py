@@ -18,7 +18,6 @@ from filelock import FileLock
 
 from pags import claims, gates, paths, tidy
 from pags.errors import PagsError, UsageError
-from pags.presets import NAMES
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
@@ -26,8 +25,8 @@ JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; m
 
 def build(preset: str = "quick") -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails."""
-    if preset not in NAMES:
-        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(NAMES)}")
+    if preset not in claims.PRESETS:
+        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(claims.PRESETS)}")
     work = paths.BUILD / "running" / "html"
     work.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(work.with_suffix(".lock")):
@@ -57,7 +56,7 @@ def assemble(source: Path, preset: str) -> Path:
         notebook = nbformat.read(path, as_version=4)
         insert_status(notebook, status(notebook, result_files(chapter, preset, path)))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
-    generate(source)
+    (source / "scoreboard.md").write_text(claims.scoreboard(), encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
     (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
     return source
@@ -106,11 +105,6 @@ def insert_status(notebook: nbformat.NotebookNode, box: str) -> None:
     raise PagsError("an executed chapter has no title: begin it with a line `# ...`")
 
 
-def generate(source: Path) -> None:
-    """Write the pages that come from results: the scoreboard."""
-    (source / "scoreboard.md").write_text(claims.scoreboard(), encoding="utf-8")
-
-
 def config(source: Path) -> dict:
     """`_config.yml` with the styles and scripts of book/style, and with the directory that holds MathJax."""
     settings = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -120,6 +114,8 @@ def config(source: Path) -> dict:
         "html_css_files": [path.name for path in sorted(style.glob("*.css"))],
         "html_js_files": [path.name for path in sorted(style.glob("*.js"))],
     }
+    if (style / "favicon.svg").exists():
+        settings["sphinx"]["config"]["html_favicon"] = "style/favicon.svg"
     return settings
 
 

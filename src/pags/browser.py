@@ -71,17 +71,22 @@ def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
     context = browser.new_context(color_scheme=scheme, viewport=WINDOW, reduced_motion="reduce")
     context.route(lambda url: not url.startswith(base), lambda route: route.abort())
     page, found = context.new_page(), []
-    page.on(
-        "console", lambda message: found.append(f"console: {message.text[:200]}") if message.type == "error" else None
-    )
+    page.on("console", lambda message: found.append(_said(message)) if message.type == "error" else None)
     page.on("pageerror", lambda error: found.append(f"script error: {str(error)[:200]}"))
     page.on("requestfailed", lambda request: found.append(f"request failed: {request.url[:200]}"))
     try:
-        page.goto(base + name, wait_until="load")
+        page.goto(base + name, wait_until="networkidle")
         page.evaluate(TYPESET)
-        for violation in Axe().run(page).response["violations"]:
-            places = ", ".join(str(node["target"][0]) for node in violation["nodes"][:3])
-            found.append(f"axe {violation['id']}: {violation['help']} ({len(violation['nodes'])} places: {places})")
+        heard = list(dict.fromkeys(found))  # axe-core itself asks for style sheets at wrong addresses
+        return heard + [_violation(violation) for violation in Axe().run(page).response["violations"]]
     finally:
         context.close()
-    return list(dict.fromkeys(found))
+
+
+def _violation(violation: dict) -> str:
+    places = ", ".join(str(node["target"][0]) for node in violation["nodes"][:3])
+    return f"axe {violation['id']}: {violation['help']} ({len(violation['nodes'])} places: {places})"
+
+
+def _said(message) -> str:
+    return f"console: {message.text[:200]} ({message.location['url']})"

@@ -59,7 +59,7 @@ def parsed(name: str, text: str) -> object:
     """The value that `text` means in YAML."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # a ValueError is a date such as 2001-13-45
         raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
 
 
@@ -143,11 +143,11 @@ def guarded(command: Callable[[], object]) -> int:
     """The exit status of `command`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
     try:
         command()
-    except (UsageError, PagsError, click.ClickException) as error:
+    except (UsageError, PagsError, click.ClickException, OSError) as error:
         if os.environ.get("PAGS_DEBUG"):
             raise
         click.echo(f"pags: {error.format_message() if isinstance(error, click.ClickException) else error}", err=True)
-        return 1 if isinstance(error, PagsError) else 2
+        return 2 if isinstance(error, UsageError | click.ClickException) else 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("pags: interrupted", err=True)
         sys.stderr.flush()

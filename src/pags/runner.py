@@ -18,6 +18,7 @@ import nbformat
 from filelock import FileLock, Timeout
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
 
 from pags import chapters, gates, paths, results, terminal
 from pags.errors import PagsError, UsageError
@@ -65,8 +66,11 @@ def plan(
 def run(jobs: list[Job], *, at_once: int = 1) -> list[str]:
     """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed."""
     # Worker threads even for one job: an interrupt then reaches this thread, never the middle of a kernel's start.
-    with ThreadPoolExecutor(at_once) as pool:
+    pool = ThreadPoolExecutor(at_once)
+    try:
         return [message for message in pool.map(lambda job: run_one(job, at_once=at_once), jobs) if message]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_one(job: Job, *, at_once: int = 1) -> str | None:
@@ -148,6 +152,8 @@ def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNod
             problem = quoted(error.source, f"{error.ename}: {error.evalue}")
         except Exception as error:  # a kernel that was killed, a full disk: the notebook shows how far it came
             problem = last_line(error)
+        finally:
+            ensure_event_loop().close()  # nbclient has opened one for this thread
     return (nbformat.read(executed, as_version=4) if executed.exists() else notebook), problem
 
 

@@ -40,7 +40,9 @@ def _follow(path: Path, chapter: str, place: list[str], done: threading.Event) -
     start = told = time.monotonic()
     quiet = 1.0 if sys.stderr.isatty() else QUIET
     with path.open(encoding="utf-8") as file:
-        while not done.wait(0.5):
+        finished = False
+        while not finished:
+            finished = done.wait(0.5)
             lines = [f"  {line.rstrip()}" for line in file]
             now = time.monotonic()
             if not lines and now - told >= quiet:

@@ -1,0 +1,49 @@
+"""What was run: a row per chapter and preset, for `pags status`."""
+
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+
+from pags import chapters, claims, ledger, paths, results
+
+HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
+
+
+def table() -> str:
+    """The rows under their heads, in columns; a chapter that was never run has a row that says so."""
+    rows = [HEADS]
+    for chapter in chapters.names():
+        found = [row for preset in claims.PRESETS for row in (_row(chapter, preset),) if row]
+        rows += found or [(chapter, "-", "never run", "", "", "")]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
+    where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
+    places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
+    if (paths.FAILED / preset / f"{chapter}.ipynb").exists():
+        places.append("failed last")
+    if not places:
+        return None
+    if places == ["failed last"]:
+        return chapter, preset, "", "", places[0], ""
+    notebook = nbformat.read(where[places[0]] / preset / f"{chapter}.ipynb", as_version=4)
+    about = notebook.metadata.get("papermill", {})
+    took = f"{about['duration']:.0f} s" if about.get("duration") else ""
+    directory = paths.RESULTS if places[0] == "here" else paths.PUBLISHED
+    said = _verdicts(directory / preset / f"{chapter}.json")
+    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), said
+
+
+def _verdicts(path: Path) -> str:
+    """How many claims have which verdict by this results file."""
+    if not path.exists():
+        return "no results"
+    result = results.load(path)
+    own = [claim for claim in ledger.load() if claim.chapter == result["chapter"]]
+    counts = Counter(verdict.word for verdict in ledger.verdicts([result], own))
+    return ", ".join(f"{counts[word]} {word}" for word in ledger.WORDS if counts[word])

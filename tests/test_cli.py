@@ -1,0 +1,162 @@
+"""The command `pags`: what it refuses, what it says, and its exit status."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pags import cli, paths
+from pags.errors import PagsError, UsageError
+
+
+@pytest.fixture
+def pags(capsys):
+    """Run the command; returns exit status, output and error output."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main(list(words))
+        return left.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "nine"], "there is no chapter 'nine': write one of 01_good, 02_fails, 03_warns"),
+        (["run", "--colour", "red"], "No such option"),
+        (["run", "--jobs", "0"], "'--jobs'"),
+        (["run", "--seed", "one"], "'--seed'"),
+        (["run", "good", "-p", "seed", "one"], "-p seed 'one': write a value of type int, not str"),
+        (["run", "good", "-p", "seed", "true"], "-p seed True: write a value of type int, not bool"),
+        (["run", "good", "-p", "device", "3"], "-p device 3: write a value of type str, not int"),
+        (["run", "good", "-p", "overrides", "[1]"], "-p overrides [1]: write a value of type dict, not list"),
+        (["run", "good", "-p", "epochs", "[1"], "-p epochs '[1': the value is not valid YAML"),
+        (["run", "good", "-p", "epochs", "2001-13-45"], "-p epochs '2001-13-45': the value is not valid YAML"),
+        (["run", "good", "-p", "epochs"], "'-p'"),
+        (["run", "good", "--device", "tpu"], "'tpu'"),
+        (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
+        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, paper"),
+        (["data", "fetch", "strokes"], "'strokes' cannot be fetched"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_bad_input_is_refused_with_one_line_and_status_2(house, pags, words, said):
+    status, out, err = pags(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("pags: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not paths.BUILD.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["build"], "not executed at preset quick: 01_good; run: pags run 01_good --preset quick"),
+        (["data", "check", "mnist"], "pags data fetch mnist"),
+    ],
+)
+def test_a_failure_is_one_line_and_status_1(house, monkeypatch, pags, words, said):
+    monkeypatch.setattr(paths, "DATA", house / "data")
+    status, out, err = pags(*words)
+    assert (status, out) == (1, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_failed_chapter_ends_with_status_1_and_its_cell(house, pags):
+    status, _, err = pags("run", "fails", "3")
+    assert status == 1
+    assert "    | print(numerator / seed)" in err.splitlines()
+    assert "pags: 02_fails (preset quick) failed: ZeroDivisionError: division by zero" in err.splitlines()
+    assert "UserWarning" in err
+    assert "Traceback" not in err
+
+
+def test_a_run_with_changed_fields_passes_them_on(house, pags):
+    assert pags("run", "1", "-p", "epochs", "3", "-p", "seed", "4", "-p", "overrides", "{batch.size: 2}")[0] == 2
+    assert pags("run", "1", "-p", "epochs", "3", "-p", "seed", "4")[0] == 0
+    assert '"overrides": {"epochs": 3}' in (paths.RESULTS / "quick" / "01_good.json").read_text()
+
+
+def test_status_shows_what_was_run_and_what_failed(house, pags):
+    assert pags("status")[1].splitlines()[1].split() == ["01_good", "-", "never", "run"]
+    pags("run", "1", "2")
+    status, out, _ = pags("status")
+    assert status == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[1][:2] == ["01_good", "quick"]
+    assert rows[1][-3:] == ["here", "1", "reproduced"]
+    assert rows[2] == ["02_fails", "quick", "failed", "last"]
+    assert rows[3] == ["03_warns", "-", "never", "run"]
+
+
+def test_claims_shows_the_ledger(house, pags):
+    pags("run", "1")
+    status, out, _ = pags("claims")
+    assert status == 0
+    assert "It counts to three." in out
+    assert "reproduced on strokes" in out
+
+
+def test_data_list_names_what_is_missing(house, monkeypatch, pags):
+    monkeypatch.setattr(paths, "DATA", house)
+    status, out, _ = pags("data", "list")
+    assert status == 0
+    assert "strokes         here" in out
+    assert "mnist           missing: pags data fetch mnist" in out
+
+
+def test_data_check_reads_real_data(real_data, pags):
+    status, out, _ = pags("data", "check", "mnist", "--data-dir", str(real_data))
+    assert status == 0
+    assert [line.split()[:6] for line in out.splitlines()] == [
+        ["mnist", "train", "(60000,", "1,", "32,", "32)"],
+        ["mnist", "test", "(10000,", "1,", "32,", "32)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(UsageError("a"), 2), (PagsError("b"), 1), (OSError(28, "No space left on device"), 1)],
+)
+def test_refusals_and_failures_have_their_status(capsys, monkeypatch, error, status):
+    def command():
+        raise error
+
+    assert cli.guarded(command) == status
+    assert capsys.readouterr().err == f"pags: {error}\n"
+    monkeypatch.setenv("PAGS_DEBUG", "1")
+    with pytest.raises(type(error)):
+        cli.guarded(command)
+
+
+def test_an_error_of_our_own_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: 1 / 0)
+
+
+OPTIONS = {"preset": "quick", "seed": 0, "device": "auto", "data_dir": None}
+
+
+@given(st.text(), st.text())
+def test_any_pair_ends_in_one_place_or_is_refused(name, text):
+    try:
+        merged = cli.merge(OPTIONS, ((name, text),))
+    except UsageError as error:
+        merged, said = None, str(error)
+    if merged is None:
+        assert repr(text) in said or name in [*OPTIONS, "overrides"]
+        return
+    changed = [key for key in OPTIONS if merged[key] != OPTIONS[key]]
+    assert set(changed) <= {name}
+    assert set(merged["overrides"]) <= {name} or name == "overrides"
+    assert name in [*OPTIONS, "overrides"] or name in merged["overrides"]
+
+
+def test_later_pairs_win_and_the_options_stay_as_they_were():
+    merged = cli.merge(OPTIONS, (("vae.epochs", "3"), ("seed", "7"), ("vae.epochs", "5"), ("overrides", "{n: 2}")))
+    assert merged["overrides"] == {"vae.epochs": 5, "n": 2}
+    assert merged["seed"] == 7
+    assert OPTIONS["seed"] == 0

@@ -1,0 +1,254 @@
+"""Files that must agree with one another, and what must not stand in any of them."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pags import chapters, gates, paths
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CHECK = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def constraints():
+    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    return dict(re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line).groups() for line in lines if line)
+
+
+def required():
+    extra = project()["optional-dependencies"]["test"]
+    return [Requirement(line) for line in project()["dependencies"] + extra]
+
+
+def committed():
+    """Paths of the files in git; of all files where there is no git."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("requirement", required(), ids=lambda requirement: requirement.name)
+def test_every_requirement_has_one_tested_version_and_this_is_it(requirement):
+    pinned = {canonicalize_name(name): version for name, version in constraints().items()}[
+        canonicalize_name(requirement.name)
+    ]
+    assert requirement.specifier.contains(pinned)
+    assert importlib.metadata.version(requirement.name) == pinned
+
+
+def test_torch_and_torchvision_are_a_pair():
+    (torch,) = [r for r in map(Requirement, importlib.metadata.requires("torchvision")) if r.name == "torch"]
+    assert torch.specifier.contains(constraints()["torch"])
+    minor = [int(constraints()[name].split(".")[1]) for name in ("torch", "torchvision")]
+    assert minor[1] - minor[0] == 15  # since torch 2.0 came with torchvision 0.15
+
+
+def test_jupyter_book_stays_at_line_one():
+    (book,) = [r for r in required() if r.name == "jupyter-book"]
+    assert not book.specifier.contains("2.0.0")
+    assert not book.specifier.contains("1.0.3")
+
+
+def test_conda_installs_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, packages = environment["dependencies"]
+    assert (environment["name"], pip) == (project()["name"], "pip")
+    assert Requirement(f"python{project()['requires-python']}").specifier.contains(python.removeprefix("python="))
+    assert packages == {"pip": ["--constraint constraints.txt", "--editable .[test]"]}
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert project()["version"] == citation["version"] == importlib.import_module("pags").__version__
+    assert project()["license"] == citation["license"] == "MIT"
+    assert project()["authors"][0]["name"] == citation["authors"][0]["name"] == "The authors of pags"
+    assert "The authors of pags" in (ROOT / "LICENSE").read_text()
+
+
+def test_every_chapter_is_in_the_book_and_every_listed_chapter_exists():
+    from pags import book
+
+    assert book.listed_chapters(ROOT / "book" / "_toc.yml") == chapters.names()
+
+
+def test_sources_carry_no_outputs():
+    assert gates.sources(ROOT / "notebooks") == []
+    assert [path.name for path in committed() if path.suffix == ".ipynb" and "published" not in path.parts] == []
+
+
+def test_no_registry_and_no_path_of_a_machine_is_named():
+    # Put together here, so that this file passes its own test.
+    words = ["pypi" + ".", "python" + "hosted", "npm" + "js.", "download.py" + "torch", "/home" + "/", "/Users" + "/"]
+    words += [str(ROOT) + "/", str(ROOT.parent) + "/"] if len(ROOT.parts) > 2 else []
+    pattern = re.compile("|".join(map(re.escape, words)))
+    texts = {path: path.read_text(encoding="utf-8", errors="ignore") for path in committed()}
+    found = [f"{path.relative_to(ROOT)}: {match[0]}" for path, text in texts.items() if (match := pattern.search(text))]
+    assert found == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_are_valid_bounded_and_strict(workflow):
+    for schema in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
+        done = subprocess.run([*CHECK, schema, workflow], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    content = yaml.safe_load(workflow.read_text())
+    assert content["permissions"] == {"contents": "read"}
+    assert content["defaults"]["run"]["shell"] == "bash -euo pipefail {0}"
+
+
+def test_the_citation_file_is_valid():
+    done = subprocess.run(
+        [*CHECK, "vendor.citation-file-format", ROOT / "CITATION.cff"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_gpu_workflow_never_runs_a_forks_code():
+    content = yaml.safe_load((ROOT / ".github" / "workflows" / "gpu.yml").read_text())
+    triggers = content[True]  # YAML 1.1 reads the key `on` as true
+    assert set(triggers) == {"schedule", "workflow_dispatch", "pull_request"}
+    assert triggers["pull_request"] == {"types": ["labeled"]}
+    (job,) = content["jobs"].values()
+    condition = " ".join(job["if"].split())
+    assert "github.event.label.name == 'gpu'" in condition
+    assert "&& github.event.pull_request.head.repo.full_name == github.repository" in condition
+    assert "!github.event.repository.fork" in condition
+    assert job["runs-on"] == """${{ fromJSON(vars.GPU_RUNNER || '["self-hosted", "gpu"]') }}"""
+    assert job["steps"][-1]["if"] == "always()"
+    assert "tools/run_on_gpu.sh" in job["steps"][-2]["run"]
+
+
+@pytest.mark.parametrize("script", [".ci/run", "tools/run_on_gpu.sh"])
+def test_scripts_are_strict_executable_and_parse(script):
+    path = ROOT / script
+    lines = path.read_text().splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "set -euo pipefail" in lines
+    assert os.access(path, os.X_OK)
+    assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
+
+
+# What gpu.yml runs, dry on the CPU: in a copy, with a `pags` that fails for one chapter.
+
+PAGS = """#!/usr/bin/env bash
+set -euo pipefail
+echo "$*" >> calls.txt
+if [ "$2" = 02_fails ]; then exit 1; fi
+mkdir -p build/executed && touch "build/executed/$2.ipynb"
+"""
+
+
+@pytest.fixture
+def gpu_script(tmp_path):
+    """Run the script in a copy of the small house; returns the process and the directory."""
+    for name in ("tools", ".venv/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copytree(ROOT / "tests" / "fixtures" / "notebooks", tmp_path / "notebooks")
+    shutil.copy(ROOT / "tools" / "run_on_gpu.sh", tmp_path / "tools")
+    for name, text in (("pags", PAGS), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
+        (tmp_path / ".venv" / "bin" / name).write_text(text)
+        (tmp_path / ".venv" / "bin" / name).chmod(0o755)
+
+    def call(*words, **environment):
+        command = ["bash", tmp_path / "tools" / "run_on_gpu.sh", *words]
+        return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+    return call, tmp_path
+
+
+def test_the_gpu_script_goes_on_after_a_failure_and_fails_at_the_end(gpu_script):
+    call, directory = gpu_script
+    done = call(DEVICE="cpu", PRESET="quick", DATA_DIR="sets", SUMMARY="summary.md")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "failed: 02_fails"
+    options = "--preset quick --device cpu --data-dir sets"
+    assert (directory / "calls.txt").read_text().splitlines() == [
+        f"run {chapter} {options}" for chapter in ("01_good", "02_fails", "03_warns")
+    ]
+    assert sorted(path.stem for path in (directory / "build" / "executed").iterdir()) == ["01_good", "03_warns"]
+    assert (directory / "summary.md").read_text() == "- 01_good: done\n- 02_fails: **failed**\n- 03_warns: done\n"
+
+
+def test_the_gpu_script_runs_the_named_chapters_only(gpu_script):
+    call, directory = gpu_script
+    done = call("03_warns", DEVICE="cpu")
+    assert done.returncode == 0, done.stderr
+    assert (directory / "calls.txt").read_text() == "run 03_warns --preset standard --device cpu --data-dir data\n"
+
+
+def test_the_gpu_script_refuses_a_machine_without_a_gpu(gpu_script):
+    call, directory = gpu_script
+    done = call("01_good", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1
+    assert "torch finds no GPU" in done.stderr
+    assert not (directory / "calls.txt").exists()
+
+
+def make(*words):
+    command = ["make", "--dry-run", "--always-make", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_needs_nothing_but_python():
+    said = make("setup")
+    assert "python3 -m venv .venv" in said
+    assert "--constraint constraints.txt --editable '.[test]'" in said
+
+
+@pytest.mark.parametrize(
+    ("target", "steps"),
+    [
+        ("book", ["setup", "pags run", "pags build"]),
+        ("test", ["setup", "lint", "pytest;"]),
+        ("check", ["lint", '"not slow"']),
+    ],
+)
+def test_make_runs_the_steps_in_order(target, steps):
+    said = make(target)
+    places = [said.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_the_linter_of_chapters_stops_and_mends_bad_code(tmp_path):
+    good = (ROOT / "tests" / "fixtures" / "notebooks" / "01_good.md").read_text()
+    chapter = tmp_path / "01_bad.md"
+    chapter.write_text(good.replace("import json\n", "import json, re\n") + "\nText with `x=1`.\n")
+    lint = [sys.executable, ROOT / "tools" / "lint_chapters.py"]
+    done = subprocess.run([*lint, chapter], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "F401" in done.stdout
+    assert subprocess.run([*lint, "--fix", chapter], capture_output=True, check=False).returncode == 0
+    assert chapter.read_text() == good + "\nText with `x=1`.\n"
+
+
+def test_the_small_chapters_are_formatted():
+    lint = [sys.executable, ROOT / "tools" / "lint_chapters.py"]
+    sources = sorted((ROOT / "tests" / "fixtures" / "notebooks").glob("*.md"))
+    done = subprocess.run([*lint, *sources], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readme_names_every_chapter_and_only_commands_that_exist():
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in chapters.names() if f"notebooks/{name}.md" not in text] == []
+    from pags import cli
+
+    assert set(re.findall(r"\bpags ([a-z]+)\b", text)) <= set(cli.pags.commands)
+    assert set(re.findall(r"^make ([a-z]+)", text, re.MULTILINE)) <= set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    assert paths.ROOT == ROOT
