@@ -150,6 +150,7 @@ def test_the_browser_passes_a_sound_page(site):
         ('<script>fetch("https://example.org/x").catch(() => {})</script>', "request failed: ", "request failed: "),
         ('<img src="icon.svg">', "axe image-alt", "axe image-alt"),
         ('<p style="color: #888">grey</p>', "axe color-contrast", "axe color-contrast"),
+        ('<p style="width: 500px">x</p>', "118 px wider than a phone's window", "118 px wider"),
         (
             "<style>@media (prefers-color-scheme: dark) { body { background: #111 } }</style><p>black</p>",
             None,

@@ -14,6 +14,8 @@ from pags.errors import PagsError
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WINDOW = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 TYPESET = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
 
 
@@ -47,7 +49,10 @@ def served(directory: Path) -> Iterator[str]:
 
 
 def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
-    """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme."""
+    """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme.
+
+    A page that is wider than a phone's window is a complaint, too.
+    """
     from playwright.sync_api import sync_playwright
 
     names = names or [name for name in gates.pages(directory) if not _forwards(directory / name)]
@@ -78,7 +83,11 @@ def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
         page.goto(base + name, wait_until="networkidle")
         page.evaluate(TYPESET)
         heard = list(dict.fromkeys(found))  # axe-core itself asks for style sheets at wrong addresses
-        return heard + [_violation(violation) for violation in Axe().run(page).response["violations"]]
+        heard += [_violation(violation) for violation in Axe().run(page).response["violations"]]
+        page.set_viewport_size(PHONE)
+        if (excess := page.evaluate(EXCESS)) > 0:
+            heard.append(f"{excess} px wider than a phone's window")
+        return heard
     finally:
         context.close()
 

@@ -1,0 +1,120 @@
+"""The real book at preset quick, as a fresh machine makes it: every chapter, every page, every gate."""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from pags import browser, chapters, gates, paths
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+GIGABYTE = 2**20  # in the unit of ru_maxrss on Linux
+
+
+@pytest.fixture(scope="session")
+def aloud(pytestconfig):
+    """Run a command and let its output through: the chapters take minutes, and a log must not stand still."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def call(*command, **environment):
+        with capture.global_and_fixture_disabled():
+            print("\n$", *command, flush=True)
+            return subprocess.run(command, cwd=paths.ROOT, env=ENVIRONMENT | environment, check=False).returncode
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def executed(aloud):
+    """All chapters, run through papermill; nothing else is worth testing if one fails."""
+    assert aloud("pags", "run", "--preset", "quick") == 0, "a chapter failed; its message stands above"
+    return paths.EXECUTED / "quick"
+
+
+@pytest.fixture(scope="session")
+def results(executed):
+    """What each chapter wrote, as bytes."""
+    return {name: (paths.RESULTS / "quick" / f"{name}.json").read_bytes() for name in chapters.names()}
+
+
+@pytest.fixture(scope="session")
+def html(executed, aloud):
+    """The built pages, and how many seconds it took to build them."""
+    start = time.monotonic()
+    assert aloud("pags", "build", "--preset", "quick") == 0
+    return paths.HTML, time.monotonic() - start
+
+
+@pytest.mark.parametrize("chapter", chapters.names())
+def test_an_executed_chapter_passes_its_gates(executed, chapter):
+    assert gates.executed(nbformat.read(executed / f"{chapter}.ipynb", as_version=4)) == []
+    assert gates.result(paths.RESULTS / "quick" / f"{chapter}.json") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
+def test_no_process_needs_more_than_three_gigabytes(executed):
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 3 * GIGABYTE
+
+
+def test_the_pages_pass_their_gates_and_are_built_within_a_minute(html):
+    directory, seconds = html
+    assert gates.html(directory) == []
+    assert seconds < 60
+
+
+def test_every_page_passes_in_the_browser_light_and_dark(html):
+    directory, _ = html
+    assert browser.complaints(directory) == []
+
+
+def test_the_scoreboard_shows_every_claim(html):
+    from pags import ledger
+
+    page = (html[0] / "scoreboard.html").read_text()
+    assert [claim.id for claim in ledger.load() if f'id="claim-{claim.id}"' not in page] == []
+
+
+def test_formulas_need_no_network(html):
+    pages = [html[0] / name for name in gates.pages(html[0])]
+    with_formulas = [page for page in pages if 'class="math' in page.read_text()]
+    assert with_formulas
+    assert [page.name for page in with_formulas if "_static/mathjax/tex-mml-chtml.js" not in page.read_text()] == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Another build directory that shares the trained models: its path, and the environment that names it."""
+    (tmp_path / "artifacts").symlink_to(paths.ARTIFACTS)
+    return tmp_path, {"PAGS_BUILD": str(tmp_path)}
+
+
+def test_the_gpu_script_runs_dry_with_equal_results_from_the_cache(results, aloud, elsewhere):
+    """A second run of everything: byte for byte the same results, and within 20 s per chapter."""
+    build, environment = elsewhere
+    environment |= {"PRESET": "quick", "DEVICE": "cpu", "DATA_DIR": str(paths.ROOT / "data")}
+    assert aloud("tools/run_on_gpu.sh", **environment) == 0
+    for chapter, content in results.items():
+        assert (build / "results" / "quick" / f"{chapter}.json").read_bytes() == content
+        notebook = nbformat.read(build / "executed" / "quick" / f"{chapter}.ipynb", as_version=4)
+        assert notebook.metadata.papermill["duration"] < 20
+
+
+def test_a_chapter_runs_as_the_readme_says_with_plain_papermill(results, elsewhere):
+    build, environment = elsewhere
+    readme = (paths.ROOT / "README.md").read_text()
+    convert, run = (line.split() for line in re.findall(r"^(?:jupytext|papermill) .+$", readme, re.MULTILINE))
+    for command in ([*convert[:-1], paths.ROOT / convert[-1]], run[:3]):
+        done = subprocess.run(command, cwd=build, env=ENVIRONMENT | environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+    assert gates.executed(nbformat.read(build / run[2], as_version=4)) == []
+    chapter = Path(convert[-1]).stem
+    assert (build / "results" / "quick" / f"{chapter}.json").read_bytes() == results[chapter]
