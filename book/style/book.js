@@ -1,9 +1,9 @@
 /* Whatever scrolls sideways must be reachable from the keyboard; a table gets a box to scroll in. */
 document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll(".bd-article table")) {
-    if (table.closest(".book-scroll, .pst-scrollable-table-container")) continue;
+    if (table.closest(".pags-scroll, .pst-scrollable-table-container")) continue;
     const box = document.createElement("div");
-    box.className = "book-scroll";
+    box.className = "pags-scroll";
     table.replaceWith(box);
     box.append(table);
   }
@@ -15,7 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
   const names = [["table", "Table"], ["mjx-container", "Formula"], [".math", "Formula"], ["img", "Figure"], ["pre", "Code"]];
-  const boxes = ".book-scroll, .pst-scrollable-table-container, .pags-figure, div.math, .bd-article pre";
+  const boxes = ".pags-scroll, .pst-scrollable-table-container, .pags-figure, div.math, .bd-article pre";
   const mark = () => {
     for (const box of document.querySelectorAll(boxes)) {
       const wide = box.scrollWidth > box.clientWidth + 1;
