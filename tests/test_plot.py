@@ -131,3 +131,11 @@ def test_source_shows_the_function_that_runs(shown):
     plot.source(plot.data_uri)
     assert "def data_uri(fig" in shown[0]["text/markdown"]
     assert "pags.plot.data_uri" in shown[0]["text/markdown"]
+
+
+def test_a_large_picture_is_averaged_and_a_small_one_left_alone():
+    small = np.random.default_rng(0).random((32, 32, 3))
+    np.testing.assert_array_equal(plot._pooled(small), small)
+    large = small.repeat(8, axis=0).repeat(8, axis=1)
+    assert plot._pooled(large).shape == (128, 128, 3)
+    assert plot._pooled(large).mean() == pytest.approx(small.mean())

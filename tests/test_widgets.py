@@ -90,3 +90,25 @@ def test_explore_calls_the_function_when_a_kernel_is_live(monkeypatch):
     monkeypatch.setattr("ipywidgets.interact", lambda function, **ranges: seen.append((function, ranges)))
     widgets.explore(print, x=(0, 1))
     assert seen == [(print, {"x": (0, 1)})]
+
+
+@pytest.mark.slow
+def test_the_arrow_keys_change_picture_value_and_alternative_text(page):
+    from playwright.sync_api import sync_playwright
+
+    from pags.browser import FLAGS, chromium
+
+    pictures = torch.linspace(0, 1, 6).reshape(2, 3, 1, 1).expand(2, 3, 4, 4)
+    widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", caption="", label=("row", "column"), start=(0, 0))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        tab = browser.new_page()
+        tab.set_content(page())
+        tab.get_by_label("row").press("ArrowRight")
+        tab.get_by_label("column").press("End")
+        picture, output = tab.locator("img"), tab.locator("output").last
+        assert picture.get_attribute("src") == data(page())["frames"][5]
+        assert picture.get_attribute("alt") == "grey (row b, column 3)"
+        assert output.inner_text() == "3"
+        assert tab.get_by_label("column").get_attribute("aria-valuetext") == "3"
+        browser.close()

@@ -287,6 +287,13 @@ def _colour(batch: Tensor) -> np.ndarray:
     return np.broadcast_to(np.moveaxis(array, 1, -1), (*array.shape[:1], *array.shape[2:], 3))
 
 
+def _pooled(picture: np.ndarray, most: int = 128) -> np.ndarray:
+    """The picture (h, w, channels), averaged over squares until it has no more pixels than are seen."""
+    step = -(-max(picture.shape[:2]) // most)
+    h, w = picture.shape[0] // step, picture.shape[1] // step
+    return picture[: h * step, : w * step].reshape(h, step, w, step, -1).mean((1, 3))
+
+
 def _grid(rows: Mapping[str, np.ndarray], titles: Sequence[str] | None, foot: float = 0.0) -> tuple[Figure, tuple]:
     """A grid of small pictures with row names; also (left, bottom, width) of the strip at its foot, in figure units."""
     count, (h, w) = max(map(len, rows.values())), next(iter(rows.values())).shape[1:3]
@@ -301,7 +308,7 @@ def _grid(rows: Mapping[str, np.ndarray], titles: Sequence[str] | None, foot: fl
         for i, picture in enumerate(pictures):
             left = label + i * side
             ax = fig.add_axes((left / width, base / height, 0.965 * side / width, 0.965 * tall / height))
-            ax.imshow(picture, interpolation="none")
+            ax.imshow(_pooled(picture), interpolation="none")
             ax.set_axis_off()
     for i, title in enumerate(titles or ()):
         fig.text((label + (i + 0.5) * side) / width, 1 - 0.1 / height, title, ha="center", va="center")
