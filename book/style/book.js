@@ -1,30 +1,32 @@
-/* Whatever scrolls sideways must be reachable from the keyboard; a table gets a box to scroll in. */
+/* Whatever is wider than the page scrolls in a box of its own, says so at its edge, and can be reached from the keyboard. */
 document.addEventListener("DOMContentLoaded", () => {
-  for (const table of document.querySelectorAll(".bd-article table")) {
-    if (table.closest(".pags-scroll, .pst-scrollable-table-container")) continue;
+  for (const wide of document.querySelectorAll(".bd-article table, .bd-article figure.pags-figure > img")) {
+    if (wide.closest(".pags-scroll, .pst-scrollable-table-container")) continue;
     const box = document.createElement("div");
     box.className = "pags-scroll";
-    table.replaceWith(box);
-    box.append(table);
+    wide.replaceWith(box);
+    box.append(wide);
   }
+
   // pandas leaves the header above its index empty; an empty header cell says nothing to a screen reader.
   for (const header of document.querySelectorAll(".bd-article th")) {
-    if (header.textContent.trim() === "") {
-      const cell = document.createElement("td");
-      header.replaceWith(cell);
-    }
+    if (header.textContent.trim() === "") header.replaceWith(document.createElement("td"));
   }
-  const names = [["table", "Table"], ["mjx-container", "Formula"], [".math", "Formula"], ["img", "Figure"], ["pre", "Code"]];
-  const boxes = ".pags-scroll, .pst-scrollable-table-container, .pags-figure, div.math, .bd-article pre";
+
+  const names = [["table", "Table"], ["img", "Figure"], ["mjx-container, .math", "Formula"], ["pre", "Code"]];
+  const boxes = ".bd-article :is(.pags-scroll, .pst-scrollable-table-container, div.math, pre, .output)";
+  const fade = (box) => {
+    box.classList.toggle("pags-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  };
   const mark = () => {
     for (const box of document.querySelectorAll(boxes)) {
-      const wide = box.scrollWidth > box.clientWidth + 1;
-      if (wide && !box.hasAttribute("tabindex")) {
-        const [, name] = names.find(([inside]) => box.matches(inside) || box.querySelector(inside)) ?? [, "Content"];
-        box.tabIndex = 0;
-        box.setAttribute("aria-label", `${name}, scrolls sideways`);
-        if (box.tagName !== "FIGURE") box.setAttribute("role", "group");
-      }
+      fade(box);
+      if (box.scrollWidth <= box.clientWidth + 1 || box.hasAttribute("tabindex")) continue;
+      const name = names.find(([inside]) => box.matches(inside) || box.querySelector(inside))?.[1] ?? "Content";
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", `${name}, scrolls sideways`);
+      box.addEventListener("scroll", () => fade(box), { passive: true });
     }
   };
   mark();
