@@ -5,9 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pags.errors import UsageError
+
+# No deadline, because a busy machine is slow; the same examples every time, because a red test must be one's own doing.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("house")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
