@@ -37,6 +37,9 @@ class Autoencoder(nn.Module):
             *[nn.Linear(latents, c * side**2), nn.ReLU(), nn.Unflatten(1, (c, side, side))],
             *[deconv(c, b), nn.ReLU(), deconv(b, a), nn.ReLU(), deconv(a, channels), nn.Sigmoid()],
         )
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction, like x."""
@@ -49,10 +52,15 @@ def objective(net: Autoencoder, x: Tensor, *, generator: torch.Generator, step: 
 
 
 def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
-    """Train on the images of a data set: (state dict, {"history", "shape": arguments of `Autoencoder`})."""
+    """Train on the images of a data set: (state dict, {"history", "shape": arguments of `Autoencoder`}).
+
+    The last bias starts at the mean grey value: from a grey of one half, on dark images, the first steps overshoot into
+    black and every unit dies.
+    """
     shape = [images.x.shape[1], images.x.shape[-1], config.latents, config.width]
     with train.seeded(seed):
         net = Autoencoder(*shape).to(device)
+    nn.init.constant_(net.decode[-2].bias, float(images.x.mean().logit(eps=0.01)))
     label = f"autoencoder, {config.latents} latents, {len(images.x)} images"
     history = train.fit(net, objective, (images.x,), config.schedule, seed=seed, label=label, checkpoint=checkpoint)
     return net.state_dict(), {"history": history, "shape": shape}
