@@ -39,6 +39,7 @@ format: setup
 	$(BIN)/python tools/lint_chapters.py --fix
 
 setup: .venv/installed
+	@:
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11: make PYTHON=python3.11 ...")'

@@ -5,7 +5,7 @@ import json
 import nbformat.v4 as nb
 import pytest
 
-from pags import browser, gates
+from pags import browser, gates, paths
 from pags.errors import PagsError
 
 
@@ -34,6 +34,10 @@ WARNING = nb.new_output("execute_result", {"text/plain": "UserWarning('x')"})
         (notebook(ERROR), "cell 2: ended with KeyError: 'a'"),
         (notebook(stream("stderr", "\n hm \n")), "cell 2: wrote to stderr: hm"),
         (notebook(stream("stdout", "a.py: FutureWarning: no")), "cell 2: printed a warning: FutureWarning: no"),
+        (
+            notebook(stream("stdout", f"see {paths.ROOT}/build/x")),
+            f"cell 2: names a path of this machine: {paths.ROOT}/build/x",
+        ),
         (notebook(WARNING), "cell 2: printed a warning: UserWarning('x')"),
         (nb.new_notebook(cells=[nb.new_markdown_cell("# x")]), "the notebook has no code cell"),
     ],

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
-from pags import results
+from pags import paths, results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")
@@ -37,7 +37,7 @@ def sources(notebooks: Path) -> list[str]:
 
 
 def executed(notebook: NotebookNode) -> list[str]:
-    """Every code cell completed and printed neither an error nor a warning."""
+    """Every code cell completed and printed neither an error nor a warning, nor a path that only this machine has."""
     code = [(n, c) for n, c in enumerate(notebook.cells, 1) if c.cell_type == "code" and c.source.strip()]
     if not code:
         return ["the notebook has no code cell"]
@@ -57,6 +57,10 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"wrote to stderr: {_first(text)}"
         elif found := WARNING.search(text):
             yield f"printed a warning: {_first(text[found.start() :])}"
+        for place in (paths.ROOT, paths.BUILD, Path.home()):
+            if (at := text.find(f"{place}/")) >= 0:
+                yield f"names a path of this machine: {_first(text[at:])}"
+                break
 
 
 def _first(text: str) -> str:
