@@ -132,6 +132,7 @@ def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNod
     notebook = chapters.read(job.chapter)
     nbformat.write(notebook, text)
     progress.touch()
+    total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
     environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1"}
     environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
     environment |= {name: str(threads) for name in THREADS} if threads < (os.cpu_count() or 1) else {}
@@ -146,7 +147,7 @@ def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNod
                 progress_bar=False,
                 kernel_manager_class=kernel(environment, work / "kernel.txt"),
                 resources={"metadata": {"path": str(paths.NOTEBOOKS)}},
-                on_cell_start=lambda cell, cell_index: at(f"cell {cell_index + 1}/{len(notebook.cells)}"),
+                on_cell_start=lambda cell, cell_index: at(f"cell {cell_index + 1}/{total}"),
             )
         except papermill.PapermillExecutionError as error:
             problem = quoted(error.source, f"{error.ename}: {error.evalue}")
