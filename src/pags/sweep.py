@@ -5,6 +5,7 @@ Two processes of one thread train a grid of small nets in about half the time of
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
@@ -16,8 +17,21 @@ from pags.errors import PagsError
 
 
 def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may use; `OMP_NUM_THREADS` lowers them, as when chapters run side by side."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, max(1, int(allowed))) if allowed.isdigit() else there
+
+
+def prepare() -> None:
+    """Make this process a worker: one thread for torch, and an end as soon as its parent has ended, however that was."""
+    torch.set_num_threads(1)
+
+    def follow() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None = None, **common: Any) -> list[Any]:
@@ -32,7 +46,7 @@ def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None 
     failed = []
     workers = min(workers or cores(), len(calls)) or 1
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare) as pool:
         futures = {pool.submit(job, *call, **common): i for i, call in enumerate(calls)}
         for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
             if error := future.exception():
