@@ -24,7 +24,7 @@ def cores() -> int:
 
 
 def prepare() -> None:
-    """Make this process a worker: one thread for torch, and an end as soon as its parent has ended, however that was."""
+    """Make this process a worker: one thread for torch, and an end as soon as its parent has ended, in any way."""
     torch.set_num_threads(1)
 
     def follow() -> None:
