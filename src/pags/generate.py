@@ -112,14 +112,14 @@ def draw(
     generator = torch.Generator().manual_seed(seed)
     wanted, kept, proposed = config.train + config.test, [], 0
     while sum(len(part["y"]) for part in kept) < wanted:
-        batch = propose(model, net, 2000, generator=generator)
-        keep = batch["keep"] if config.reject else torch.ones_like(batch["keep"])
-        kept.append({name: batch[name][keep] for name in ("z", "y")})
-        proposed += 2000
         if proposed > 50 * wanted:
             raise ValueError(
                 f"{proposed} proposals gave fewer than {wanted} examples: the labelling function is unsure"
             )
+        batch = propose(model, net, 2000, generator=generator)
+        keep = batch["keep"] if config.reject else torch.ones_like(batch["keep"])
+        kept.append({name: batch[name][keep] for name in ("z", "y")})
+        proposed += 2000
     z, y = (torch.cat([part[name] for part in kept]) for name in ("z", "y"))
     accepted = len(y) / proposed
     parts = {"train": slice(config.test, wanted), "test": slice(0, config.test)}
