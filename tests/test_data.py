@@ -1,0 +1,354 @@
+"""Data sets: what is right goes through unchanged, what is wrong gets one line that says what to write instead."""
+
+import io
+import shutil
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pags import data
+from pags.errors import PagsError, UsageError
+
+SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def arrays(n=6, shape=(8, 8), classes=3, seed=0):
+    """A sound data set: n training and n - 1 test images."""
+    rng = np.random.default_rng(seed)
+    sizes = {"train": n, "test": n - 1}
+    x = {f"x_{s}": rng.integers(0, 256, (m, *shape), dtype=np.uint8) for s, m in sizes.items()}
+    return x | {f"y_{s}": np.arange(m) % classes for s, m in sizes.items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.savez(tmp_path / "mine.npz", **arrays())
+    return tmp_path
+
+
+def refusal(call, kinds=(PagsError, UsageError)):
+    """The one line with which `call` refuses; any other exception goes through and fails the test."""
+    with pytest.raises(kinds) as caught:
+        call()
+    line = str(caught.value)
+    assert line
+    assert "\n" not in line
+    return line
+
+
+def attempt(call):
+    """What `call` returns and None, or None and the one line with which it refuses."""
+    try:
+        return call(), None
+    except PagsError as error:
+        line = str(error)
+    assert line
+    assert "\n" not in line
+    return None, line
+
+
+def load(folder, name="mine", split="train", **options):
+    return data.load(name, split, data_dir=folder, **options)
+
+
+# What is right
+
+
+@SOME
+@given(
+    n=st.integers(1, 5),
+    side=st.integers(1, 9),
+    channels=st.sampled_from([(), (1,), (3,)]),
+    label=st.sampled_from([np.int64, np.uint8, np.int16]),
+    seed=st.integers(0, 99),
+)
+def test_a_sound_file_is_read_as_it_was_written(tmp_path, n, side, channels, label, seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 256, (n, side, side, *channels), dtype=np.uint8), rng.integers(0, 5, n).astype(label)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+    found = load(tmp_path, size=side)
+    assert torch.equal(
+        (found.x * 255).round().byte(), torch.from_numpy(x.reshape(n, side, side, -1)).permute(0, 3, 1, 2)
+    )
+    assert found.y.tolist() == y.tolist()
+    assert found.classes == int(y.max()) + 1
+    assert (found.x.dtype, found.y.dtype) == (torch.float32, torch.int64)
+    assert len(load(tmp_path, split="test", size=side).x) == 1
+
+
+def test_resizing_keeps_the_range_and_the_mean(folder):
+    found = load(folder, size=32)
+    assert found.x.shape == (6, 1, 32, 32)
+    assert 0 <= found.x.min() <= found.x.max() <= 1
+    torch.testing.assert_close(found.x.mean((1, 2, 3)), load(folder, size=8).x.mean((1, 2, 3)), atol=0.03, rtol=0)
+    small = data.resize(torch.arange(64, dtype=torch.uint8).reshape(1, 8, 8), 4)
+    torch.testing.assert_close(small[0, 0].diff(dim=1)[1:-1, 1], torch.full((2,), 2 / 255))  # a ramp stays one
+
+
+def test_n_takes_the_first_and_the_fingerprint_follows_the_content(folder):
+    whole, part = load(folder), load(folder, n=4)
+    assert torch.equal(part.x, whole.x[:4])
+    assert part.fingerprint == whole.first(4).fingerprint
+    prints = {d.fingerprint for d in (whole, part, load(folder, split="test"), load(folder, size=16))}
+    assert len(prints) == 4
+    assert load(folder).fingerprint == whole.fingerprint
+
+
+def test_the_number_of_classes_is_that_of_the_whole_split(tmp_path):
+    y = np.array([0, 0, 0, 4, 1, 2])
+    np.savez(tmp_path / "mine.npz", **arrays() | {"y_train": y})
+    assert load(tmp_path, n=2).classes == 5
+
+
+def test_a_fingerprint_sees_shape_type_and_every_value():
+    a = torch.arange(6).reshape(2, 3)
+    b = a.clone()
+    b[1, 2] += 1
+    prints = [data.fingerprint([t]) for t in (a, a.reshape(3, 2), a.int(), b)]
+    assert len(set(prints)) == 4
+    assert data.fingerprint([a.T.contiguous().T]) == prints[0]  # and not how it lies in memory
+
+
+def test_the_list_names_what_is_there(folder):
+    (folder / "half.partial.npz").touch()
+    found = data.names(folder)
+    assert found["strokes"]
+    assert found["mine"]
+    assert not found["mnist"]
+    assert not found["cifar10"]
+    assert not any("half" in name for name in found)
+
+
+# What is wrong
+
+
+def broken(**changes):
+    return {key: value for key, value in (arrays() | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_test": None}, "lacks y_test: it needs x_train, y_train, x_test and y_test"),
+        ({"x_train": None, "y_train": None}, "lacks x_train, y_train"),
+        ({"x_train": np.zeros((6, 8, 8))}, "x is float64 (6, 8, 8); write uint8 images (n, h, w) or (n, h, w, 3)"),
+        ({"x_train": np.zeros((6, 64), np.uint8)}, "x is uint8 (6, 64)"),
+        ({"x_train": np.zeros((6, 3, 8, 8), np.uint8)}, "x is uint8 (6, 3, 8, 8)"),
+        ({"x_train": np.zeros((), np.uint8)}, "x is uint8 ()"),
+        ({"x_train": np.zeros((6, 0, 8), np.uint8)}, "x is empty, (6, 0, 8)"),
+        ({"x_train": np.zeros((0, 8, 8), np.uint8), "y_train": np.zeros(0, int)}, "x is empty, (0, 8, 8)"),
+        ({"y_train": np.zeros(5, int)}, "y is int64 (5,); write one integer label for each of the 6 images"),
+        ({"y_train": np.zeros((6, 1), int)}, "y is int64 (6, 1)"),
+        ({"y_train": np.zeros(6)}, "y is float64 (6,)"),
+        ({"y_train": np.zeros(6, bool)}, "y is bool (6,)"),
+        ({"y_train": np.arange(6) - 1}, "labels run from -1 to 4; number the classes from 0"),
+        ({"y_train": np.arange(6) * 1000}, "labels run from 0 to 5000"),
+        ({"y_train": np.array(list("012345"))}, "y is <U1 (6,)"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path, changes, words):
+    np.savez(tmp_path / "mine.npz", **broken(**changes))
+    line = refusal(lambda: load(tmp_path), PagsError)
+    assert words in line
+    assert "mine" in line
+
+
+@SOME
+@given(
+    key=st.sampled_from(KEYS),
+    split=st.sampled_from(data.SPLITS),
+    array=hnp.arrays(
+        st.one_of(hnp.scalar_dtypes(), hnp.unicode_string_dtypes()),
+        hnp.array_shapes(min_dims=0, max_dims=5, min_side=0),
+    ),
+)
+def test_any_array_is_taken_or_refused_in_one_line(tmp_path, key, split, array):
+    np.savez(tmp_path / "mine.npz", **arrays() | {key: array})
+    found, line = attempt(lambda: load(tmp_path, split=split))
+    if line:
+        assert key.endswith(split)
+    else:
+        assert found.x.shape[2:] == (32, 32)
+        assert len(found.x) == len(found.y)
+
+
+def written(save):
+    buffer = io.BytesIO()
+    save(buffer, **arrays())
+    return buffer.getvalue()
+
+
+PLAIN, COMPRESSED = written(np.savez), written(np.savez_compressed)
+
+
+@SOME
+@given(content=st.sampled_from([PLAIN, COMPRESSED]), share=st.floats(0, 0.999))
+def test_a_file_that_is_cut_short_is_called_damaged(tmp_path, content, share):
+    (tmp_path / "mine.npz").write_bytes(content[: int(share * len(content))])
+    assert "damaged" in refusal(lambda: load(tmp_path), PagsError)
+
+
+@settings(SOME, max_examples=300)
+@given(
+    content=st.sampled_from([PLAIN, COMPRESSED]),
+    places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1, max_size=3),
+)
+def test_a_file_with_altered_bytes_is_called_damaged_or_was_not_harmed(tmp_path, content, places):
+    altered = bytearray(content)
+    for place, change in places:
+        altered[int(place * len(content))] ^= change
+    (tmp_path / "mine.npz").write_bytes(altered)
+    found, line = attempt(lambda: load(tmp_path, size=8))
+    if not line:
+        assert torch.equal((found.x[:, 0] * 255).round().byte(), torch.from_numpy(arrays()["x_train"]))
+
+
+def pickled(path):
+    np.savez(path, **arrays() | {"x_train": np.array([{"no": "image"}], dtype=object)})
+
+
+def bare_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def other_zip(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("x_train", b"no array")
+        for key in KEYS[1:]:
+            file.writestr(key, b"")
+
+
+@pytest.mark.parametrize("write", [pickled, bare_array, other_zip, lambda p: p.write_text("x"), lambda p: p.mkdir()])
+def test_files_that_are_something_else_are_refused(tmp_path, write):
+    write(tmp_path / "mine.npz")
+    line = refusal(lambda: load(tmp_path), PagsError)
+    assert "mine" in line
+    assert "pags data fetch mine" not in line  # nobody can fetch the reader's own data
+
+
+def test_a_missing_data_set_says_how_to_fetch_it(tmp_path):
+    for name in ("mnist", "fashion_mnist", "cifar10", "emnist"):
+        for folder in (tmp_path, tmp_path / "not" / "there"):
+            line = refusal(lambda name=name, folder=folder: load(folder, name), PagsError)
+            assert line.endswith(f"fetch it with: pags data fetch {name}")
+            assert str(folder) in line
+
+
+def test_an_unknown_data_set_says_which_there_are(tmp_path):
+    line = refusal(lambda: load(tmp_path, "minst"))
+    assert "'minst'" in line
+    assert "strokes, mnist, fashion_mnist, cifar10, emnist" in line
+    assert str(tmp_path / "minst.npz") in line
+
+
+@SOME
+@given(name=st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=20))
+def test_no_name_breaks_the_loader(tmp_path, name):
+    refusal(lambda: load(tmp_path, name))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"split": "validation"}, "split 'validation': write one of train, test"),
+        ({"n": 0}, "n = 0: ask for at least one"),
+        ({"n": -3}, "n = -3"),
+        ({"n": 7}, "n = 7: mine has 6 examples in its train split"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(folder, options, words):
+    assert words in refusal(lambda: load(folder, **options), UsageError)
+
+
+def test_only_known_data_sets_are_fetched(tmp_path):
+    line = refusal(lambda: data.fetch("mine", tmp_path), UsageError)
+    assert "'mine'" in line
+    assert "mnist, fashion_mnist, cifar10, emnist" in line
+
+
+# torchvision's files
+
+
+def idx(array):
+    return struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def little_mnist(tmp_path):
+    """MNIST in torchvision's format, with a handful of images."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, part in (("train", "train"), ("test", "t10k")):
+        x, y = arrays(shape=(28, 28))[f"x_{split}"], arrays()[f"y_{split}"].astype(np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(x))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx(y))
+    return tmp_path
+
+
+def test_torchvisions_files_are_read(little_mnist):
+    found = load(little_mnist, "mnist", size=28)
+    assert torch.equal((found.x[:, 0] * 255).round().byte(), torch.from_numpy(arrays(shape=(28, 28))["x_train"]))
+    assert found.y.tolist() == arrays()["y_train"].tolist()
+    assert len(load(little_mnist, "mnist", "test").x) == 5
+    assert data.names(little_mnist)["mnist"]
+
+
+@pytest.mark.parametrize("part", ["images-idx3", "labels-idx1"])
+@SOME
+@given(share=st.floats(0, 0.999))
+def test_a_truncated_file_of_torchvisions_is_called_damaged(little_mnist, part, share):
+    path = little_mnist / "MNIST" / "raw" / f"train-{part}-ubyte"
+    content = path.read_bytes()
+    try:
+        path.write_bytes(content[: int(share * len(content))])
+        line = refusal(lambda: load(little_mnist, "mnist"), PagsError)
+    finally:
+        path.write_bytes(content)
+    assert "damaged" in line
+    assert "pags data fetch mnist" in line
+
+
+@pytest.mark.parametrize("part", ["images-idx3", "labels-idx1"])
+def test_short_heads_of_torchvisions_files_are_called_damaged(little_mnist, part):
+    path = little_mnist / "MNIST" / "raw" / f"train-{part}-ubyte"
+    content = path.read_bytes()
+    for length in range(16 if part == "images-idx3" else 8):
+        path.write_bytes(content[:length])
+        assert "damaged" in refusal(lambda: load(little_mnist, "mnist"), PagsError)
+
+
+# Real data
+
+
+@pytest.mark.slow
+def test_real_mnist_is_mnist(real_data):
+    train, test = (data.load("mnist", split, data_dir=real_data) for split in data.SPLITS)
+    assert train.x.shape == (60_000, 1, 32, 32)
+    assert test.x.shape == (10_000, 1, 32, 32)
+    assert train.y.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert test.y.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert train.classes == test.classes == 10
+    assert 0 <= train.x.min() <= train.x.max() <= 1
+    assert float(train.x.mean()) == pytest.approx(0.1307, abs=0.001)  # the mean that everybody subtracts
+
+
+def test_real_mnist_cut_short_says_what_to_do(real_data, tmp_path):
+    raw, part = tmp_path / "MNIST" / "raw", "t10k-images-idx3-ubyte"
+    shutil.copytree(real_data / "MNIST" / "raw", raw, ignore=shutil.ignore_patterns("train-images*"))
+    (raw / "train-images-idx3-ubyte").touch()  # torchvision asks for all four files, and reads two
+    whole = real_data / "MNIST" / "raw" / part
+    content = whole.read_bytes()
+    (raw / part).write_bytes(content[: len(content) // 2])
+    line = refusal(lambda: load(tmp_path, "mnist", "test"), PagsError)
+    assert "damaged" in line
+    assert "pags data fetch mnist" in line
+    (raw / part).unlink()
+    assert refusal(lambda: load(tmp_path, "mnist", "test"), PagsError).endswith("pags data fetch mnist")
