@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pags import artifacts, data, nets, train, vae
+from pags.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def build(
 ) -> Generator:
     """Algorithm 1 as a whole; every step is made once and then read from the cache."""
     source = data.load(config.data, "train", data_dir=data_dir, n=config.n)
+    if source.x.shape[1] != 1:
+        raise UsageError(f"data {config.data!r} has colours: the generative approach draws grey images, as of mnist")
     manifold = artifacts.cached(vae.fit, config.vae, source, seed=seed, device=device)
     labels = artifacts.cached(fit_labeller, config.labeller, source, manifold, seed=seed, device=device)
     drawn = artifacts.cached(draw, config.draw, manifold, labels, seed=seed, device=device)
