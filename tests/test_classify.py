@@ -1,0 +1,178 @@
+"""The classifiers: what a configuration means, and that a seed fixes the net."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from pags import attack, attribution, classify, data, nets, tangent, train
+from pags.artifacts import Artifact
+
+CPU = torch.device("cpu")
+SCHEDULE = train.Schedule(epochs=2, batch=16, lr=1e-3)
+CONFIG = classify.Config(schedule=SCHEDULE)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Strokes of 12 x 12 pixels, so that trainings take no time."""
+    return data.load("strokes", "train", n=48, size=12)
+
+
+@pytest.fixture(scope="module")
+def probe(images):
+    basis = torch.linalg.qr(torch.randn(10, 144, 4, generator=torch.Generator().manual_seed(0))).Q
+    return classify.Probe(images.x[:10], images.y[:10], basis, "0")
+
+
+def fit(config, images, probe=None, seed=0):
+    return classify.fit(config, images, probe, seed=seed, device=CPU, checkpoint=None)
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+# The seed
+
+
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, classify.Config(schedule=SCHEDULE, budgets=(0.5, 1.0), pgd_steps=2)],
+    ids=["standard", "robust"],
+)
+def test_the_same_seed_gives_the_same_net(images, config):
+    (first, history), (again, same), (other, _) = (fit(config, images, seed=s) for s in (0, 0, 1))
+    assert equal(first, again)
+    assert history == same
+    assert not torch.equal(first["0.weight"], other["0.weight"])
+
+
+def test_different_configurations_give_different_nets(images):
+    configs = [
+        CONFIG,
+        classify.Config(schedule=SCHEDULE, dropout=False),
+        classify.Config(schedule=SCHEDULE, shuffle_labels=True),
+        classify.Config(schedule=SCHEDULE, budgets=(4.0,), pgd_steps=2),
+        classify.Config(schedule=SCHEDULE, budgets=(4.0,), pgd_steps=2, per_batch=True),
+    ]
+    weights = [fit(config, images)[0]["0.weight"] for config in configs]
+    assert not any(torch.equal(weights[i], weights[j]) for i in range(5) for j in range(i))
+
+
+def test_training_learns(images):
+    _, info = fit(classify.Config(schedule=train.Schedule(epochs=15, batch=16, lr=2e-3)), images)
+    assert info["history"][-1]["error"] < 0.5 * info["history"][0]["error"]
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("per_batch", "name", "other"), [(False, "pgd_l2", "pgd_l2_batch"), (True, "pgd_l2_batch", "pgd_l2")]
+)
+def test_budgets_choose_the_attack(monkeypatch, images, per_batch, name, other):
+    calls = []
+
+    def spy(net, x, y, eps, *, generator, steps):
+        calls.append((eps, steps))
+        return x
+
+    monkeypatch.setattr(attack, name, spy)
+    monkeypatch.setattr(attack, other, None)
+    fit(classify.Config(schedule=SCHEDULE, budgets=(0.25, 2.0), pgd_steps=7, per_batch=per_batch), images)
+    assert len(calls) == 6
+    assert set(calls) == {(0.25, 7), (2.0, 7)}
+
+
+def test_without_budgets_nobody_attacks():
+    assert classify.objective(CONFIG) is train.standard
+
+
+def test_shuffled_labels_are_those_of_other_images(monkeypatch, images):
+    seen = {}
+
+    def spy(net, objective, parts, *args, seed, **options):
+        seen[seed] = parts
+        return []
+
+    monkeypatch.setattr(train, "fit", spy)
+    for seed in (0, 1):
+        fit(classify.Config(schedule=SCHEDULE, shuffle_labels=True), images, seed=seed)
+    for x, y in seen.values():
+        assert torch.equal(x, images.x)
+        assert torch.equal(y.bincount(), images.y.bincount())
+        assert (y == images.y).float().mean() < 0.4
+    assert not torch.equal(seen[0][1], seen[1][1])
+    fit(CONFIG, images, seed=2)
+    assert torch.equal(seen[2][1], images.y)
+
+
+def test_a_loaded_net_is_frozen_and_predicts_as_before(images):
+    tensors, info = fit(CONFIG, images)
+    net = classify.load(Artifact(tensors, info, ""), CONFIG, images)
+    assert not net.training
+    assert not any(p.requires_grad for p in net.parameters())
+    again = classify.make_net(CONFIG, images)
+    again.load_state_dict(tensors)
+    assert torch.equal(train.predict(net, images.x), train.predict(again.eval(), images.x))
+
+
+# Watching
+
+
+@pytest.mark.parametrize(("steps", "count"), [(1, 3), (100, 14), (10_000, 40), (80_000, 120)])
+def test_watched_steps_are_spaced_in_log(steps, count):
+    found = classify.watched(steps, count)
+    assert {0, steps} <= found
+    assert min(found) == 0
+    assert max(found) == steps
+    assert len(found) <= count
+    assert len(found) > min(count / 2, steps)
+    late = sorted(step for step in found if step > steps**0.5)
+    ratios = [b / a for a, b in pairwise(late)]
+    assert not ratios or max(ratios) < 1.3 * (steps + 1) ** (1 / (count - 1)) + 0.1
+
+
+def test_nothing_is_watched_by_default():
+    assert classify.watched(100, 0) == set()
+
+
+def test_the_fraction_is_watched_at_the_probe(images, probe):
+    config = classify.Config(schedule=SCHEDULE, watch=4)
+    tensors, info = fit(config, images, probe)
+    entries = [entry for entry in info["history"] if "step" in entry]
+    assert [entry["step"] for entry in entries] == sorted(classify.watched(6, 4))
+    net = classify.load(Artifact(tensors, info, ""), config, images)
+    fraction = tangent.fraction_in(probe.basis, attribution.gradient(net, probe.x))
+    last = entries[-1]
+    assert last["fraction"] == pytest.approx(float(fraction.mean()), rel=1e-5)
+    quantiles = fraction.quantile(torch.tensor([0.05, 0.95])).tolist()
+    assert [last["low"], last["high"]] == pytest.approx(quantiles, rel=1e-5)
+    assert last["error"] == pytest.approx(1 - float(train.correct(net, probe.x, probe.y).mean()))
+    assert equal(tensors, fit(CONFIG, images)[0])  # and watching changes nothing
+
+
+# The nets
+
+
+def test_lenet_is_that_of_the_example():
+    net = nets.lenet()
+    assert sum(p.numel() for p in net.parameters()) == 320 + 18_496 + 1_605_760 + 1290
+    assert [m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)] == [0.25, 0.5]
+    assert not any(isinstance(m, torch.nn.Dropout) for m in nets.lenet(dropout=False).modules())
+
+
+@pytest.mark.parametrize("make", [nets.lenet, nets.resnet])
+@pytest.mark.parametrize(("size", "classes", "channels"), [(32, 10, 1), (48, 3, 3)])
+def test_nets_take_images_of_any_size_and_give_logits(make, size, classes, channels):
+    net = make(size, classes, channels=channels).eval()
+    assert net(torch.rand(2, channels, size, size)).shape == (2, classes)
+
+
+def test_simplenet_scales_its_channels():
+    wide, narrow = nets.simplenet(7), nets.simplenet(7, width=0.125)
+    assert narrow.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 7)
+    widths = [[m.out_channels for m in net.modules() if isinstance(m, torch.nn.Conv2d)] for net in (wide, narrow)]
+    assert widths[0] == [64, 128, 128, 128, 128, 128, 256, 256, 256, 512, 2048, 256, 256]
+    assert widths[1] == [w // 8 for w in widths[0]]

@@ -1,0 +1,205 @@
+"""Presets: complete, changed by dotted name, and guarded against what cannot be meant."""
+
+import dataclasses
+import typing
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pags import presets
+from pags.errors import UsageError
+
+PLACES = [(chapter, name) for chapter in presets.CHAPTERS for name in presets.NAMES]
+FIELDS = [(chapter, field) for chapter in presets.CHAPTERS for field in presets.flat(presets.PRESETS[chapter]["quick"])]
+place = st.sampled_from([(chapter, name, field) for chapter, field in FIELDS for name in presets.NAMES])
+
+
+def kind(chapter, field):
+    """The declared type of a field with a dotted name."""
+    hint = presets.CHAPTERS[chapter]
+    for part in field.split("."):
+        hint = typing.get_type_hints(hint)[part]
+    return hint
+
+
+def allowed(hint):
+    """Values that may stand where `hint` is declared."""
+    if typing.get_origin(hint) is tuple:
+        return st.lists(allowed(typing.get_args(hint)[0]), min_size=1, max_size=3).map(tuple)
+    return {
+        int: st.integers(1, 10**9),
+        float: st.floats(1e-9, 1e9),
+        bool: st.booleans(),
+        str: st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=10),
+    }[hint]
+
+
+def refusal(*args):
+    with pytest.raises(UsageError) as caught:
+        presets.get(*args)
+    line = str(caught.value)
+    assert line
+    assert "\n" not in line
+    return line
+
+
+# Complete
+
+
+@pytest.mark.parametrize(("chapter", "name"), PLACES)
+def test_every_preset_has_every_field_in_its_type(chapter, name):
+    def check(config, hint):
+        assert type(config) is hint
+        assert hint.__dataclass_params__.frozen
+        for field, inner in typing.get_type_hints(hint).items():
+            value = getattr(config, field)
+            if dataclasses.is_dataclass(inner):
+                check(value, inner)
+            elif typing.get_origin(inner) is tuple:
+                assert all(type(item) is typing.get_args(inner)[0] for item in value), field
+            else:
+                assert type(value) is inner, field
+
+    check(presets.get(chapter, name, {}), presets.CHAPTERS[chapter])
+
+
+@pytest.mark.parametrize("chapter", presets.CHAPTERS)
+def test_the_table_names_every_field_once_with_its_three_values(chapter):
+    rows = presets.table(chapter)
+    assert [row["field"] for row in rows] == [field for c, field in FIELDS if c == chapter]
+    for name in presets.NAMES:
+        assert {row["field"]: row[name] for row in rows} == presets.flat(presets.get(chapter, name))
+
+
+@pytest.mark.parametrize("chapter", presets.CHAPTERS)
+def test_quick_downloads_nothing(chapter):
+    values = presets.flat(presets.get(chapter, "quick"))
+    data = {field: value for field, value in values.items() if field.split(".")[-1] in ("data", "others")}
+    assert data
+    assert set(data.values()) <= {"strokes", ("strokes",)}
+
+
+def test_paper_has_the_papers_numbers():
+    values = presets.flat(presets.get("03_tangent_fractions", "paper"))
+    expected = {
+        "manifold.n": 60_000,
+        "manifold.vae.latents": 10,
+        "manifold.vae.beta": 6.0,
+        "manifold.vae.corrected": False,
+        "manifold.vae.anneal": 10_000,
+        "manifold.vae.schedule.epochs": 400,
+        "manifold.vae.schedule.batch": 64,
+        "manifold.vae.schedule.lr": 5e-4,
+        "manifold.draw.train": 60_000,
+        "manifold.draw.test": 10_000,
+        "manifold.draw.reject": True,
+        "robust.budgets": (1.0, 4.0, 8.0),
+        "robust.pgd_steps": 100,
+        "robust.per_batch": True,
+        "robust.schedule.lr": 0.1,
+        "robust.schedule.batch": 100,
+        "robust.schedule.epochs": 15,
+        "robust.schedule.adam": False,
+        "robust_as_text.per_batch": False,
+        "shuffled.dropout": False,
+        "shuffled.shuffle_labels": True,
+        "upsampled": 256,
+        "replications": 10,
+    }
+    assert {field: values[field] for field in expected} == expected
+
+
+# Changed
+
+
+@given(place=place, choice=st.data())
+def test_an_override_changes_its_field_and_no_other(place, choice):
+    chapter, name, field = place
+    value = choice.draw(allowed(kind(chapter, field)))
+    before = presets.flat(presets.get(chapter, name))
+    given_value = list(value) if isinstance(value, tuple) else value  # as YAML gives it
+    assert presets.flat(presets.get(chapter, name, {field: given_value})) == before | {field: value}
+    assert presets.flat(presets.get(chapter, name)) == before  # the preset itself stays
+
+
+@given(places=st.lists(st.sampled_from(FIELDS), min_size=2, max_size=6), choice=st.data())
+def test_overrides_add_up(places, choice):
+    chapter = places[0][0]
+    fields = {field for c, field in places if c == chapter}
+    values = {field: choice.draw(allowed(kind(chapter, field))) for field in fields}
+    expected = presets.flat(presets.get(chapter, "quick")) | values
+    assert presets.flat(presets.get(chapter, "quick", values)) == expected
+
+
+def test_a_whole_number_may_stand_for_a_float():
+    config = presets.get("02_mnist32_generation", "quick", {"manifold.vae.beta": 4})
+    assert config.manifold.vae.beta == 4.0
+    assert type(config.manifold.vae.beta) is float
+
+
+# Refused
+
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.one_of(st.integers(), st.text())),
+)
+
+
+def fits(value, hint):
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(fits(item, typing.get_args(hint)[0]) for item in value)
+    if hint is float:
+        return type(value) in (int, float) and 0 <= value < float("inf")
+    return type(value) is hint and (hint is not int or value >= 0)
+
+
+@given(place=place, value=anything)
+def test_a_value_of_the_wrong_type_is_refused_in_one_line(place, value):
+    chapter, name, field = place
+    assume(not fits(value, kind(chapter, field)))
+    line = refusal(chapter, name, {field: value})
+    assert line.startswith(f"{field} = ")
+    assert ": write " in line
+
+
+@given(
+    chapter=st.sampled_from(list(presets.CHAPTERS)),
+    field=st.text(st.characters(exclude_categories=["C"])),
+    value=anything,
+)
+def test_an_unknown_field_is_refused_naming_what_there_is(chapter, field, value):
+    assume((chapter, field) not in FIELDS)
+    line = refusal(chapter, "quick", {field: value})
+    assert repr(field)[1:-1] in line
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "overrides", "words"),
+    [
+        ("07_nothing", "quick", {}, ["'07_nothing'", "02_mnist32_generation, 03_tangent_fractions"]),
+        ("03_tangent_fractions", "fast", {}, ["'fast'", "quick, standard, paper"]),
+        ("03_tangent_fractions", "quick", ["explain"], ["['explain']", "a dict from field to value"]),
+        ("03_tangent_fractions", "quick", {"epochs": 3}, ["'epochs'", "classifier.schedule.epochs"]),
+        ("03_tangent_fractions", "quick", {"classifier.schedule.epoch": 3}, ["epochs"]),
+        ("03_tangent_fractions", "quick", {"classifier": 3}, ["a group of settings", "classifier.schedule"]),
+        ("03_tangent_fractions", "quick", {"explain.more": 3}, ["'explain.more'"]),
+        ("03_tangent_fractions", "quick", {"explain": 3.0}, ["explain = 3.0", "a whole number"]),
+        ("03_tangent_fractions", "quick", {"explain": "3"}, ["explain = '3'", "a whole number"]),
+        ("03_tangent_fractions", "quick", {"explain": -3}, ["explain = -3", "not negative"]),
+        ("03_tangent_fractions", "quick", {"classifier.dropout": 1}, ["classifier.dropout = 1", "true or false"]),
+        ("03_tangent_fractions", "quick", {"robust.budgets": 4.0}, ["robust.budgets = 4.0", "a list of numbers"]),
+        ("03_tangent_fractions", "quick", {"robust.budgets": [4.0, "x"]}, ["robust.budgets = 'x'", "a number"]),
+        ("03_tangent_fractions", "quick", {"manifold.vae.beta": float("nan")}, ["manifold.vae.beta = nan"]),
+        ("03_tangent_fractions", "quick", {3: 4}, ["3"]),
+    ],
+)
+def test_refusals_quote_what_was_written_and_say_what_to_write(chapter, name, overrides, words):
+    line = refusal(chapter, name, overrides)
+    for word in words:
+        assert word in line
