@@ -92,8 +92,8 @@ def fit(
         seed=seed,
         label=config.net + ", L2-robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels,
         checkpoint=checkpoint,
-        watch=None if probe is None else partial(look, probe),
-        watch_at=watched(steps, config.watch),
+        watch=partial(look, probe) if probe else None,
+        watch_at=watched(steps, config.watch) if probe else (),
     )
     return net.state_dict(), {"history": history}
 
