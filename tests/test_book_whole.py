@@ -5,7 +5,6 @@ import re
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -48,10 +47,9 @@ def results(executed):
 
 @pytest.fixture(scope="session")
 def html(executed, aloud):
-    """The built pages, and how many seconds it took to build them."""
-    start = time.monotonic()
+    """The built pages."""
     assert aloud("pags", "build", "--preset", "quick") == 0
-    return paths.HTML, time.monotonic() - start
+    return paths.HTML
 
 
 @pytest.mark.parametrize("chapter", chapters.names())
@@ -65,26 +63,23 @@ def test_no_process_needs_more_than_three_gigabytes(executed):
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 3 * GIGABYTE
 
 
-def test_the_pages_pass_their_gates_and_are_built_within_a_minute(html):
-    directory, seconds = html
-    assert gates.html(directory) == []
-    assert seconds < 60
+def test_the_pages_pass_their_gates(html):
+    assert gates.html(html) == []
 
 
 def test_every_page_passes_in_the_browser_light_and_dark(html):
-    directory, _ = html
-    assert browser.complaints(directory) == []
+    assert browser.complaints(html) == []
 
 
 def test_the_scoreboard_shows_every_claim(html):
     from pags import ledger
 
-    page = (html[0] / "scoreboard.html").read_text()
+    page = (html / "scoreboard.html").read_text()
     assert [claim.id for claim in ledger.load() if f'id="claim-{claim.id}"' not in page] == []
 
 
 def test_formulas_need_no_network(html):
-    pages = [html[0] / name for name in gates.pages(html[0])]
+    pages = [html / name for name in gates.pages(html)]
     with_formulas = [page for page in pages if 'class="math' in page.read_text()]
     assert with_formulas
     assert [page.name for page in with_formulas if "_static/mathjax/tex-mml-chtml.js" not in page.read_text()] == []
@@ -98,14 +93,14 @@ def elsewhere(tmp_path):
 
 
 def test_the_gpu_script_runs_dry_with_equal_results_from_the_cache(results, aloud, elsewhere):
-    """A second run of everything: byte for byte the same results, and within 20 s per chapter."""
+    """A second run of everything trains nothing, and its results are the same, byte for byte."""
     build, environment = elsewhere
+    made = {path.name: path.stat().st_mtime_ns for path in paths.ARTIFACTS.glob("*.safetensors")}
     environment |= {"PRESET": "quick", "DEVICE": "cpu", "DATA_DIR": str(paths.ROOT / "data")}
     assert aloud("tools/run_on_gpu.sh", **environment) == 0
     for chapter, content in results.items():
         assert (build / "results" / "quick" / f"{chapter}.json").read_bytes() == content
-        notebook = nbformat.read(build / "executed" / "quick" / f"{chapter}.ipynb", as_version=4)
-        assert notebook.metadata.papermill["duration"] < 20
+    assert {path.name: path.stat().st_mtime_ns for path in paths.ARTIFACTS.glob("*.safetensors")} == made
 
 
 def test_a_chapter_runs_as_the_readme_says_with_plain_papermill(results, elsewhere):
