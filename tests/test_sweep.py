@@ -2,11 +2,12 @@
 
 import os
 import time
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from pags import sweep
+from pags import artifacts, sweep
 from pags.errors import PagsError
 
 
@@ -44,3 +45,23 @@ def test_a_limit_on_threads_limits_the_workers(monkeypatch, allowed, cores):
     monkeypatch.setenv("OMP_NUM_THREADS", allowed)
     assert sweep.cores() == (there if cores is None else cores)
     assert there >= 1
+
+
+@dataclass(frozen=True)
+class Config:
+    value: float
+
+
+def make(config, *, seed, device, checkpoint):
+    """Knows in which process it was made."""
+    return {"x": torch.full((2,), config.value)}, {"process": os.getpid()}
+
+
+def test_what_is_cached_needs_no_process(tmp_path, monkeypatch):
+    calls = [(make, Config(1.0)), (make, Config(2.0))]
+    first = sweep.cached(calls, seed=0, directory=tmp_path)
+    assert [one.tensors["x"][0] for one in first] == [1.0, 2.0]
+    assert os.getpid() not in {one.info["process"] for one in first}
+    monkeypatch.setattr(sweep, "ProcessPoolExecutor", None)
+    assert [one.info for one in sweep.cached(calls, seed=0, directory=tmp_path)] == [one.info for one in first]
+    assert not artifacts.ready(make, Config(1.0), seed=1, directory=tmp_path)

@@ -95,11 +95,10 @@ def cached(
     what was read back from the file, so that it equals a hit in everything. Raises PagsError if the file cannot be
     written.
     """
-    device = torch.device(device)
     directory = directory or paths.ARTIFACTS
+    device = torch.device(device)
     recipe = _recipe(make, config, inputs, seed, device)
-    key = _hash(recipe)
-    path = directory / f"{make.__name__}-{key[:20]}.safetensors"
+    path, key = _place(make, recipe, directory), _hash(recipe)
     if found := _read(path, key):
         return found
     _remove_leftovers(directory)
@@ -119,7 +118,24 @@ def cached(
     raise PagsError(f"{path} was written but cannot be read back: check the disk")
 
 
+def ready(
+    make: Callable[..., Any],
+    config: Any,
+    *inputs: Any,
+    seed: int,
+    device: torch.device = CPU,
+    directory: Path | None = None,
+) -> bool:
+    """Whether `cached` with these arguments finds a file; that it is whole is seen only when it is read."""
+    recipe = _recipe(make, config, inputs, seed, torch.device(device))
+    return _place(make, recipe, directory or paths.ARTIFACTS).exists()
+
+
 # The key
+
+
+def _place(make: Callable, recipe: dict[str, Any], directory: Path) -> Path:
+    return directory / f"{make.__name__}-{_hash(recipe)[:20]}.safetensors"
 
 
 def _recipe(make: Callable, config: Any, inputs: tuple, seed: int, device: torch.device) -> dict[str, Any]:

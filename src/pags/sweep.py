@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pags import progress
+from pags import artifacts, progress
 from pags.errors import PagsError
 
 
@@ -56,3 +56,11 @@ def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None 
     if failed:
         raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[0]}")
     return results
+
+
+def cached(calls: Iterable[tuple], *, workers: int | None = None, **common: Any) -> list[artifacts.Artifact]:
+    """[artifacts.cached(*call, **common) for call in calls]; processes are started only for what is not there yet."""
+    calls = list(calls)
+    if missing := [call for call in calls if not artifacts.ready(*call, **common)]:
+        run(artifacts.cached, missing, workers=workers, **common)
+    return [artifacts.cached(*call, **common) for call in calls]
