@@ -123,10 +123,15 @@ def test_the_start_is_random_and_reproducible(net, images):
     assert not torch.allclose(first, other)
 
 
-def test_the_released_start_is_positive(net, images):
+def test_starts_are_as_described(net, images):
     x, y = images
     for p in net.parameters():
         p.detach().zero_()  # without a gradient the start is where it ends
+    start = attack.pgd_l2(net, x, y, EPS, generator=generator(), steps=1) - x
+    torch.testing.assert_close(length(start), torch.full((20,), EPS / 2).double())
+    start = attack.pgd_linf(net, x, y, EPS, generator=generator(), steps=1) - x
+    assert abs(float(start.mean())) < 0.05 * EPS
+    assert float(start.std()) == pytest.approx(EPS / 3**0.5, rel=0.05)  # uniform on [-eps, eps]
     start = attack.pgd_l2_batch(net, x, y, EPS, generator=generator(), steps=1) - x
     assert start.min() >= -1e-15
     assert float(start.norm()) == pytest.approx(EPS / 2)

@@ -79,8 +79,8 @@ def test_smoothgrad_is_captums_at_the_same_noise(net, x, target):
             options = {"nt_type": "smoothgrad", "nt_samples": 25, "stdevs": 0.02, "target": label, "abs": False}
             expected = method.attribute(one.clone().requires_grad_(), **options)
         found = attribution.smoothgrad(net, one, label, generator=generator(i))
-        torch.testing.assert_close(found, expected)
-        assert not torch.allclose(found, attribution.gradient(net, one, label))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
+        assert not torch.allclose(found, attribution.gradient(net, one, label), rtol=1e-4)
 
 
 # The definitions
@@ -153,11 +153,11 @@ def test_random_directions_are_normal_and_differ_between_images(x):
 
 
 def test_random_tangent_directions_lie_in_the_space_and_differ(x):
-    basis = torch.linalg.qr(torch.randn(4, 64, 3, generator=generator(), dtype=torch.float64)).Q
+    basis = torch.linalg.qr(torch.randn(1, 64, 3, generator=generator(), dtype=torch.float64)).Q.expand(4, -1, -1)
     v = attribution.random_tangent(basis, x, generator=generator())
     assert v.shape == x.shape
     torch.testing.assert_close(tangent.fraction_in(basis, v), torch.ones(4).double())
-    assert torch.linalg.matrix_rank(v.flatten(1)) == 4
+    assert torch.linalg.matrix_rank(v.flatten(1)) == 3
 
 
 # Promises
