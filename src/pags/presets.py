@@ -15,6 +15,11 @@ from pags.train import Schedule
 
 NAMES = ("quick", "standard", "paper")
 
+# What an override may say, beyond its type: some settings are names, some counts cannot be zero, none is astronomic.
+CHOICES = {"net": tuple(classify.NETS)}
+POSITIVE = {"n", "batch", "latents", "width", "anneal", "train", "test", "explain", "probe", "evaluate"}
+LARGEST = 10**12
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -278,7 +283,7 @@ def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any
         raise UsageError(f"overrides {overrides!r}: write a dict from field to value")
     config = PRESETS[chapter][name]
     for field, value in (overrides or {}).items():
-        config = _replaced(config, field, str(field).split("."), value)
+        config = _replaced(config, str(field), str(field).split("."), value)
     return config
 
 
@@ -303,7 +308,8 @@ def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
     hints = typing.get_type_hints(type(config))
     head, *rest = path
     if head not in hints or (rest and not dataclasses.is_dataclass(hints[head])):
-        raise UsageError(f"unknown setting {whole!r}: write one of {', '.join(flat(config))}")
+        there = flat(config, whole.removesuffix(".".join(path)))
+        raise UsageError(f"unknown setting {whole!r}: write one of {', '.join(there)}")
     if rest:
         return replace(config, **{head: _replaced(getattr(config, head), whole, rest, value)})
     return replace(config, **{head: _checked(hints[head], whole, value)})
@@ -318,13 +324,15 @@ def _checked(kind: Any, name: str, value: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         fields = ", ".join(f"{name}.{field.name}" for field in dataclasses.fields(kind))
         raise UsageError(f"{name} is a group of settings: write one of {fields}")
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
+    if type(value) is not kind and not (kind is float and type(value) is int):
         raise UsageError(f"{name} = {value!r}: write {_word(kind)}")
-    if kind in (int, float) and not 0 <= value < float("inf"):
-        raise UsageError(f"{name} = {value!r}: write a number that is not negative")
-    return value
+    field = name.rpartition(".")[2]
+    if field in CHOICES and value not in CHOICES[field]:
+        raise UsageError(f"{name} = {value!r}: write one of {', '.join(CHOICES[field])}")
+    least = 1 if kind is int and field in POSITIVE else 0
+    if kind in (int, float) and not least <= value <= LARGEST:
+        raise UsageError(f"{name} = {value!r}: write {_word(kind)} from {least} to {LARGEST}")
+    return kind(value)
 
 
 def _word(kind: Any) -> str:
