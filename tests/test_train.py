@@ -117,15 +117,16 @@ def test_the_global_generator_stays_as_it_was(points):
         assert torch.equal(torch.randn(3), drawn)
 
 
-def test_dropout_differs_from_step_to_step(points):
+def test_dropout_differs_from_step_to_step_and_from_seed_to_seed(points):
     masks = []
 
     def watching(net, x, y, *, generator, step):
         masks.append((net[3](torch.ones(1, 50)) != 0).tolist())
         return train.standard(net, x, y, generator=generator, step=step)
 
-    fit(make_net(), points, objective=watching)
-    assert len({str(mask) for mask in masks}) == len(masks) == 16
+    for seed in (0, 1):
+        fit(make_net(), points, objective=watching, seed=seed)
+    assert len({str(mask) for mask in masks}) == len(masks) == 32
 
 
 def test_every_epoch_shows_every_example_once_in_a_new_order():
@@ -161,6 +162,16 @@ def test_the_learning_rate_drops_after_the_epochs_that_are_named(points, adam):
 
     fit(net, points, schedule=Spy(5, 29, 0.5, (2, 4), adam), objective=watching)
     assert used == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.005])
+
+
+def test_the_optimizer_has_the_schedules_settings():
+    sgd, adam = (SCHEDULES[name].optimizer(make_net()) for name in ("sgd", "adam"))
+    assert isinstance(sgd, torch.optim.SGD)
+    assert isinstance(adam, torch.optim.Adam)
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+    assert {name: sgd.param_groups[0][name] for name in settings} == settings
+    decayed = train.Schedule(epochs=1, batch=1, lr=0.1, weight_decay=0.3).optimizer(make_net())
+    assert decayed.param_groups[0]["weight_decay"] == 0.3
 
 
 def test_one_step_of_sgd_is_one_step_of_gradient_descent(points):
