@@ -89,11 +89,25 @@ def test_the_spline_passes_through_its_control_points():
     torch.testing.assert_close(strokes.catmull_rom(control, 16)[::16], control)
 
 
+def test_the_spline_through_even_steps_on_a_line_is_the_line():
+    line = torch.tensor([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0], [3.0, 7.0]]).double()
+    x = torch.arange(25).double() / 8
+    torch.testing.assert_close(strokes.catmull_rom(line, 8), torch.stack([x, 1 + 2 * x], dim=1))
+
+
 def test_the_pen_lifts_between_strokes():
     _, starts = strokes.pen_path(4)
     assert int(starts.sum()) == 2
-    two = strokes.render(torch.zeros(1, 10).double(), 4)[0, 0]
-    assert float(two[:4].max()) < 0.05  # nothing joins the strokes, and the digit keeps clear of the border
+    ink = strokes.render(torch.zeros(1, 10).double(), 4)[0, 0]
+    assert ink[13:15, 22].max() < 0.2  # half-way from the end of the first stroke to the start of the second
+    assert ink.max() > 0.95
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_the_mean_digit_keeps_clear_of_the_border(digit):
+    ink = strokes.render(torch.zeros(1, 10).double(), digit)[0, 0]
+    border = torch.cat([ink[:3].flatten(), ink[-3:].flatten(), ink[:, :3].flatten(), ink[:, -3:].flatten()])
+    assert border.max() < 0.05
 
 
 # The data set
