@@ -158,7 +158,7 @@ _QUICK_ROBUST = replace(_ROBUST, schedule=Schedule(epochs=2, batch=100, lr=1e-3)
 _FRACTIONS = {
     "quick": Fractions(
         manifold=_QUICK,
-        explain=150,
+        explain=120,
         classifier=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3), watch=14),
         robust=_QUICK_ROBUST,
         robust_as_text=replace(_QUICK_ROBUST, per_batch=False, watch=0),
@@ -173,7 +173,7 @@ _FRACTIONS = {
         upsampled_classifier=classify.Config(schedule=Schedule(epochs=2, batch=64, lr=1e-3)),
         exact_n=8000,
         exact_train=2500,
-        cascade=40,
+        cascade=30,
         replications=3,
         replica=replicate.Generative(
             manifold=replace(
