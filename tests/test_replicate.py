@@ -1,0 +1,73 @@
+"""Jobs of several trainings: they give what their steps give one by one, and depend on the seed alone."""
+
+import pytest
+import torch
+
+from pags import artifacts, attribution, autoencoder, classify, data, generate, paths, replicate, tangent, train, vae
+
+CPU = torch.device("cpu")
+ONCE = train.Schedule(epochs=1, batch=32, lr=1e-3)
+NET = classify.Config(schedule=ONCE)
+
+
+@pytest.fixture(autouse=True)
+def own_artifacts(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.load("strokes", "train", n=64)
+
+
+def a_probe(n=8, k=3):
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(n, 1024, k, generator=g)).Q
+    return classify.Probe(torch.rand(n, 1, 32, 32, generator=g), torch.zeros(n).long(), basis, "probe")
+
+
+def test_explaining_is_training_and_then_asking(images):
+    probe = a_probe()
+    got = artifacts.cached(replicate.explained, NET, images, probe, seed=3)
+    net = classify.load(artifacts.cached(classify.fit, NET, images, seed=3), NET, images)
+    gradient = tangent.fraction_in(probe.basis, attribution.gradient(net, probe.x))
+    assert torch.equal(got.tensors["gradient"], gradient)
+    assert got.tensors["input x gradient"].shape == (8,)
+    assert got.info["accuracy"] == float((net(probe.x).argmax(1) == 0).float().mean())
+
+
+def test_a_repetition_is_the_pipeline_at_another_seed(images):
+    manifold = generate.Config(
+        data="strokes",
+        n=64,
+        vae=vae.Config(latents=4, schedule=ONCE),
+        labeller=generate.Labeller(width=0.125, n=32, schedule=ONCE),
+        draw=generate.Draw(train=32, test=8, reject=False),
+    )
+    place = replicate.Place(images.fingerprint, paths.DATA)
+    third = artifacts.cached(replicate.generative, replicate.Generative(manifold, NET, 8, repetition=2), place, seed=1)
+    again = artifacts.cached(replicate.generative, replicate.Generative(manifold, NET, 8), place, seed=3)
+    other = artifacts.cached(replicate.generative, replicate.Generative(manifold, NET, 8), place, seed=1)
+    assert third.tensors.keys() == again.tensors.keys()
+    assert all(torch.equal(values, again.tensors[name]) for name, values in third.tensors.items())
+    assert not torch.equal(third.tensors["gradient"], other.tensors["gradient"])
+
+
+def test_a_reconstruction_lies_on_the_manifold_that_explains_it(images):
+    config = replicate.Reconstructive(autoencoder.Config(latents=5, schedule=ONCE, width=8), NET, explain=6)
+    held_out = data.load("strokes", "test", n=10)
+    got = artifacts.cached(replicate.reconstructive, config, images, held_out, seed=0)
+    assert (got.info["k"], got.info["d"]) == (5, 1024)
+    assert all(values.shape == (6,) for values in got.tensors.values())
+    assert 0 < got.tensors["random"].mean() < 3 * tangent.chance_level(5, 1024)
+
+
+def test_upsampling_images_and_jacobians_is_one_linear_map(images):
+    model = vae.VAE(3).eval()
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    decoded = data.dataset("decoded", "test", model.decode(z).detach(), torch.zeros(4).long(), 10, z)
+    large = replicate.upsampled(decoded, 64)
+    assert large.x.shape == (4, 1, 64, 64)
+    assert large.fingerprint != decoded.fingerprint
+    moved = tangent.jacobian(lambda z: tangent.upsample(model.decode(z), 64), z)
+    assert torch.allclose(moved, tangent.upsample_jacobian(tangent.jacobian(model.decode, z), 64), atol=1e-6)
