@@ -148,6 +148,7 @@ def broken(**changes):
         ({"x_train": np.zeros((6, 8, 8))}, "x is float64 (6, 8, 8); write uint8 images (n, h, w) or (n, h, w, 3)"),
         ({"x_train": np.zeros((6, 64), np.uint8)}, "x is uint8 (6, 64)"),
         ({"x_train": np.zeros((6, 3, 8, 8), np.uint8)}, "x is uint8 (6, 3, 8, 8)"),
+        ({"x_train": np.zeros((6, 8, 8, 2), np.uint8)}, "x is uint8 (6, 8, 8, 2)"),
         ({"x_train": np.zeros((), np.uint8)}, "x is uint8 ()"),
         ({"x_train": np.zeros((6, 0, 8), np.uint8)}, "x is empty, (6, 0, 8)"),
         ({"x_train": np.zeros((0, 8, 8), np.uint8), "y_train": np.zeros(0, int)}, "x is empty, (0, 8, 8)"),
