@@ -1,0 +1,25 @@
+"""What lies in published/ has passed the gates of a run, and nothing of it stands alone."""
+
+import nbformat
+import pytest
+
+from pags import chapters, gates, paths
+
+NOTEBOOKS = sorted(paths.PUBLISHED.glob("*/*.ipynb"))
+
+
+def test_something_is_published():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_published_chapter_passed_its_gates_and_has_its_results(path):
+    assert path.stem in chapters.names()
+    assert gates.executed(nbformat.read(path, as_version=4)) == []
+    assert gates.result(path.with_suffix(".json")) == []
+    assert path.with_suffix(".run.json").exists()
+
+
+def test_no_result_is_published_without_its_notebook():
+    results = {path.with_name(path.name.split(".")[0] + ".ipynb") for path in paths.PUBLISHED.glob("*/*.json")}
+    assert results == set(NOTEBOOKS)
