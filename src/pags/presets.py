@@ -124,7 +124,7 @@ _GENERATION = {
         manifold=_QUICK,
         evaluate=1000,
         upsampled=256,
-        reconstructive=autoencoder.Config(latents=10, schedule=Schedule(epochs=3, batch=64, lr=1e-3)),
+        reconstructive=autoencoder.Config(latents=10, schedule=Schedule(epochs=3, batch=64, lr=3e-3), width=16),
         instrument_n=(8000, 500, 2000),
         instrument_k=(10, 5, 20),
         instrument_steps=375,  # as many as `reconstructive`, whose artifact it then shares
