@@ -16,7 +16,7 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from pags import paths, progress
 from pags.errors import PagsError
-from pags.files import explained, write_atomically
+from pags.files import locked, write_atomically
 
 CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -102,7 +102,7 @@ def cached(
     if found := _read(path, key):
         return found
     _remove_leftovers(directory)
-    with _locked(path):
+    with locked(path, progress.say, f"another process is making {path.name}: waiting for it"):
         if found := _read(path, key):
             return found
         if path.exists():
@@ -250,22 +250,6 @@ def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
 
 
 # Several processes
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress.say(f"another process is making {path.name}: waiting for it")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(directory: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from pags.errors import PagsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -38,3 +40,23 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, tell: Callable[[str], object], waiting: str) -> Iterator[None]:
+    """Hold the lock beside `path`; while another process holds it, `tell` says `waiting` once and we wait.
+
+    The system frees the lock of a process that dies. Raises PagsError if the lock file cannot be made.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(waiting)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

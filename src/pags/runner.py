@@ -10,18 +10,17 @@ import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from filelock import FileLock, Timeout
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from pags import chapters, gates, paths, results, terminal
 from pags.errors import PagsError, UsageError
+from pags.files import locked
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -76,7 +75,8 @@ def run(jobs: list[Job], *, at_once: int = 1) -> list[str]:
 def run_one(job: Job, *, at_once: int = 1) -> str | None:
     """Run one chapter; None when it is in build/executed, else what went wrong."""
     work = paths.BUILD / "running" / f"{job.preset}-{job.chapter}"
-    with locked(work, job):
+    waiting = f"{job.chapter}  preset {job.preset} is being run by another process; waiting for it"
+    with locked(work, terminal.tell, waiting):
         shutil.rmtree(work, ignore_errors=True)  # a killed run's
         (work / "results").mkdir(parents=True)
         paths.ARTIFACTS.mkdir(parents=True, exist_ok=True)
@@ -89,22 +89,6 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
         shutil.rmtree(work, ignore_errors=True)
         terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
         return message
-
-
-@contextmanager
-def locked(work: Path, job: Job):
-    """Hold this chapter and preset; a second run waits and says so."""
-    work.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        terminal.tell(f"{job.chapter}  preset {job.preset} is being run by another process; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
