@@ -171,12 +171,13 @@ def test_everything_that_can_change_it_is_in_the_key(tmp_path):
 
 
 SOURCES = {
-    "pags.make": 'import torch\nfrom pags import nets, artifacts, errors\ndef make(): "Doc."; return nets',
+    "pags.make": 'import torch\nfrom pags import nets, artifacts, data, errors\ndef make(): "Doc."; return nets',
     "pags.nets": "from .attack import pgd\nclass Net:\n    '''A net.'''\n    depth = 3\n",
     "pags.attack": "def pgd(x):\n    import pags.stats\n    return x + 1\n",
     "pags.stats": "ONE = 1\n",
     "pags.plot": "from pags import make\nCOLOUR = 'red'\n",
     "pags.artifacts": "",
+    "pags.data": "from pags import stats\nSIZE = 32\n",
     "pags.errors": "class PagsError(Exception): pass\n",
 }
 
@@ -196,9 +197,10 @@ def test_changed_code_anywhere_below_the_maker_is_a_new_key(module):
         ("pags.attack", "def pgd(x):\n", "\n\ndef pgd(x):\n    '''One step.'''\n\n"),
         ("pags.plot", "red", "blue"),
         ("pags.errors", "pass", "'''In words.'''; status = 1"),
+        ("pags.data", "32", "28"),
     ],
 )
-def test_words_and_plots_are_not_in_the_key(module, old, new):
+def test_words_and_plots_and_what_loads_data_are_not_in_the_key(module, old, new):
     changed = SOURCES | {module: SOURCES[module].replace(old, new)}
     assert changed != SOURCES
     assert artifacts.source_hash("pags.make", changed) == artifacts.source_hash("pags.make", SOURCES)

@@ -33,8 +33,8 @@ from pags.files import locked, write_atomically
 
 CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# These move bytes and make none, so a change in them changes no key.
-MOVERS = {f"pags.{name}" for name in ("artifacts", "errors", "files", "paths", "progress", "sweep")}
+# These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
+MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
 
 
 class Artifact(NamedTuple):
