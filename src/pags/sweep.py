@@ -39,22 +39,22 @@ def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None 
 
     `job` stands at the top of a module and returns something picklable; one that caches what it makes, such as
     `artifacts.cached`, is done once even if the grid is interrupted. A job that fails does not stop the others; the
-    PagsError at the end quotes the first.
+    PagsError at the end quotes the first in the order of the calls.
     """
     calls = list(calls)
     results: list[Any] = [None] * len(calls)
-    failed = []
+    failed: dict[int, str] = {}
     workers = min(workers or cores(), len(calls)) or 1
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare) as pool:
         futures = {pool.submit(job, *call, **common): i for i, call in enumerate(calls)}
         for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
             if error := future.exception():
-                failed.append(f"{type(error).__name__}: {error}")
+                failed[futures[future]] = f"{type(error).__name__}: {error}"
             else:
                 results[futures[future]] = future.result()
     if failed:
-        raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[0]}")
+        raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[min(failed)]}")
     return results
 
 
