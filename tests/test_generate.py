@@ -9,6 +9,7 @@ from torch import nn
 
 from pags import autoencoder, data, generate, nets, paths, train, vae
 from pags.artifacts import Artifact
+from pags.errors import PagsError
 
 CPU = torch.device("cpu")
 SCHEDULE = train.Schedule(epochs=1, batch=32, lr=1e-3)
@@ -191,7 +192,7 @@ def test_a_labelling_function_that_is_never_sure_ends_the_draw(manifold, labels,
         }
 
     monkeypatch.setattr(generate, "propose", unsure)
-    with pytest.raises(Exception, match=r"gave fewer than 60 examples: the labelling function is unsure"):
+    with pytest.raises(PagsError, match=r"gave fewer than 60 examples, the labelling function is unsure: train"):
         draw(manifold, labels)
 
 

@@ -201,6 +201,7 @@ def test_an_unknown_field_is_refused_naming_what_there_is(chapter, field, value)
         ("03_tangent_fractions", "quick", {"classifier.dropout": 1}, ["classifier.dropout = 1", "true or false"]),
         ("03_tangent_fractions", "quick", {"robust.budgets": 4.0}, ["robust.budgets = 4.0", "a list of numbers"]),
         ("03_tangent_fractions", "quick", {"robust.budgets": [4.0, "x"]}, ["robust.budgets = 'x'", "a number"]),
+        ("03_tangent_fractions", "quick", {"robust.pgd_steps": 0}, ["robust.pgd_steps = 0", "from 1 to"]),
         ("03_tangent_fractions", "quick", {"manifold.vae.beta": float("nan")}, ["manifold.vae.beta = nan"]),
         ("03_tangent_fractions", "quick", {3: 4}, ["3"]),
     ],

@@ -26,7 +26,7 @@ class Config:
     net: str = "lenet"
     dropout: bool = True
     budgets: tuple[float, ...] = ()
-    pgd_steps: int = 0
+    pgd_steps: int = 100
     per_batch: bool = False
     shuffle_labels: bool = False
     watch: int = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pags import artifacts, data, nets, train, vae
-from pags.errors import UsageError
+from pags.errors import PagsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ def draw(
     wanted, kept, proposed = config.train + config.test, [], 0
     while sum(len(part["y"]) for part in kept) < wanted:
         if proposed > 50 * wanted:
-            raise ValueError(
-                f"{proposed} proposals gave fewer than {wanted} examples: the labelling function is unsure"
+            raise PagsError(
+                f"{proposed} proposals gave fewer than {wanted} examples, the labelling function is unsure: "
+                "train the VAE or the labelling function for longer"
             )
         batch = propose(model, net, 2000, generator=generator)
         keep = batch["keep"] if config.reject else torch.ones_like(batch["keep"])

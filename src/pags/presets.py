@@ -17,7 +17,7 @@ NAMES = ("quick", "standard", "paper")
 
 # What an override may say, beyond its type: some settings are names, some counts cannot be zero, none is astronomic.
 CHOICES = {"net": tuple(classify.NETS)}
-POSITIVE = {"n", "batch", "latents", "width", "anneal", "train", "test", "explain", "probe", "evaluate"}
+POSITIVE = {"n", "batch", "latents", "width", "anneal", "train", "test", "explain", "probe", "evaluate", "pgd_steps"}
 LARGEST = 10**12
 
 
