@@ -4,11 +4,12 @@ import json
 import shutil
 import textwrap
 
+import browser
 import nbformat
 import nbformat.v4 as nb
 import pytest
 
-from pags import book, browser, paths, tidy
+from pags import book, files, paths
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -126,7 +127,7 @@ def test_the_place_of_a_directory_is_taken_by_the_new_one(tmp_path):
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    book.replace(tmp_path / "new", tmp_path / "old")
+    files.replace_directory(tmp_path / "new", tmp_path / "old")
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
 
@@ -135,4 +136,4 @@ def test_tidy_takes_out_idle_scripts_and_wrong_roles_only():
     page = (
         '<script>const THEBE_JS_URL = "https://x"</script><div role="doc-biblioentry"></div><script>let a = 1</script>'
     )
-    assert tidy.mended(page) == '<div role="listitem"></div><script>let a = 1</script>'
+    assert book.mended(page) == '<div role="listitem"></div><script>let a = 1</script>'

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import nbformat
 import pytest
 
-from pags import browser, chapters, gates, paths
+from pags import chapters, gates, paths
 
 pytestmark = pytest.mark.slow
 
@@ -72,14 +73,14 @@ def test_every_page_passes_in_the_browser_light_and_dark(html):
 
 
 def test_the_scoreboard_shows_every_claim(html):
-    from pags import ledger
+    from pags import claims
 
     page = (html / "scoreboard.html").read_text()
-    assert [claim.id for claim in ledger.load() if f'id="claim-{claim.id}"' not in page] == []
+    assert [claim.id for claim in claims.load() if f'id="claim-{claim.id}"' not in page] == []
 
 
 def test_formulas_need_no_network(html):
-    pages = [html / name for name in gates.pages(html)]
+    pages = [html / name for name in gates.page_names(html)]
     with_formulas = [page for page in pages if 'class="math' in page.read_text()]
     assert with_formulas
     assert [page.name for page in with_formulas if "_static/mathjax/tex-mml-chtml.js" not in page.read_text()] == []

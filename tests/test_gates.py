@@ -2,10 +2,11 @@
 
 import json
 
+import browser
 import nbformat.v4 as nb
 import pytest
 
-from pags import browser, gates, paths
+from pags import gates, paths
 from pags.errors import PagsError
 
 
@@ -39,6 +40,10 @@ WARNING = nb.new_output("execute_result", {"text/plain": "UserWarning('x')"})
             f"cell 2: names a path of this machine: {paths.ROOT}/build/x",
         ),
         (notebook(WARNING), "cell 2: printed a warning: UserWarning('x')"),
+        (
+            notebook(nb.new_output("display_data", {"text/markdown": f"in {paths.BUILD}/x"})),
+            f"cell 2: names a path of this machine: {paths.BUILD}/x",
+        ),
         (nb.new_notebook(cells=[nb.new_markdown_cell("# x")]), "the notebook has no code cell"),
     ],
 )

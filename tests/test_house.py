@@ -247,7 +247,7 @@ def test_the_readme_names_every_chapter_and_only_commands_that_exist():
     assert [name for name in chapters.names() if f"notebooks/{name}.md" not in text] == []
     from pags import cli
 
-    assert set(re.findall(r"\bpags ([a-z]+)\b", text)) <= set(cli.pags.commands)
+    assert set(re.findall(r"\bpags ([a-z]+)\b", text)) <= set(cli.command.commands)
     assert set(re.findall(r"^make ([a-z]+)", text, re.MULTILINE)) <= set(
         re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     )

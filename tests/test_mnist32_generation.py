@@ -12,7 +12,7 @@ import jupytext
 import pytest
 import torch
 
-from pags import artifacts, attribution, autoencoder, chapters, data, ledger, strokes, tangent, train, vae
+from pags import artifacts, attribution, autoencoder, chapters, claims, data, strokes, tangent, train, vae
 
 CHAPTER = "02_mnist32_generation"
 NOTEBOOK = jupytext.read(chapters.source(CHAPTER))
@@ -195,7 +195,7 @@ def test_every_exercise_has_a_check_a_solution_and_its_difficulty():
 
 
 def test_every_claim_of_the_chapter_asks_for_what_the_chapter_records():
-    checks = [check for claim in ledger.load() if claim.chapter == CHAPTER for check in claim.checks]
+    checks = [check for claim in claims.load() if claim.chapter == CHAPTER for check in claim.checks]
     asked = {name for check in checks for name in (check.metric, check.than) if isinstance(name, str)}
     assert len(asked) >= 6
     recorded = re.findall(r'run\.record\(f?"([^"]+)"', "\n".join(CODE))

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pags import classify, presets
+from pags import PRESETS, classify, presets
 from pags.errors import UsageError
 
-PLACES = [(chapter, name) for chapter in presets.CHAPTERS for name in presets.NAMES]
-FIELDS = [(chapter, field) for chapter in presets.CHAPTERS for field in presets.flat(presets.PRESETS[chapter]["quick"])]
-place = st.sampled_from([(chapter, name, field) for chapter, field in FIELDS for name in presets.NAMES])
+PLACES = [(chapter, name) for chapter in presets.CHAPTERS for name in PRESETS]
+QUICK = {chapter: sizes["quick"] for chapter, sizes in presets.CHAPTERS.items()}
+FIELDS = [(chapter, field) for chapter, config in QUICK.items() for field in presets.flat(config)]
+place = st.sampled_from([(chapter, name, field) for chapter, field in FIELDS for name in PRESETS])
 
 
 def kind(chapter, field):
     """The declared type of a field with a dotted name."""
-    hint = presets.CHAPTERS[chapter]
+    hint = type(QUICK[chapter])
     for part in field.split("."):
         hint = typing.get_type_hints(hint)[part]
     return hint
@@ -63,14 +64,14 @@ def test_every_preset_has_every_field_in_its_type(chapter, name):
             else:
                 assert type(value) is inner, field
 
-    check(presets.get(chapter, name, {}), presets.CHAPTERS[chapter])
+    check(presets.get(chapter, name, {}), type(QUICK[chapter]))
 
 
 @pytest.mark.parametrize("chapter", presets.CHAPTERS)
 def test_the_table_names_every_field_once_with_its_three_values(chapter):
     rows = presets.table(chapter)
     assert [row["field"] for row in rows] == [field for c, field in FIELDS if c == chapter]
-    for name in presets.NAMES:
+    for name in PRESETS:
         assert {row["field"]: row[name] for row in rows} == presets.flat(presets.get(chapter, name))
 
 

@@ -94,9 +94,8 @@ def test_explore_calls_the_function_when_a_kernel_is_live(monkeypatch):
 
 @pytest.mark.slow
 def test_the_arrow_keys_change_picture_value_and_alternative_text(page):
+    from browser import FLAGS, chromium
     from playwright.sync_api import sync_playwright
-
-    from pags.browser import FLAGS, chromium
 
     pictures = torch.linspace(0, 1, 6).reshape(2, 3, 1, 1).expand(2, 3, 4, 4)
     widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", caption="", label=("row", "column"), start=(0, 0))

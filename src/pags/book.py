@@ -14,31 +14,44 @@ from pathlib import Path
 
 import nbformat
 import yaml
-from filelock import FileLock
 
-from pags import claims, gates, paths, tidy
+from pags import PRESETS, gates, paths, scoreboard, terminal
 from pags.errors import PagsError, UsageError
+from pags.files import locked, replace_directory
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 
+# Thebe runs code on a server elsewhere. The book starts none, and its script is declared twice, which is an error.
+IDLE = re.compile(
+    r"\s*<script>const THEBE_JS_URL.*?</script>"
+    r"|\s*<script[^>]*sphinx-thebe\.js[^>]*></script>"
+    r"|\s*<link[^>]*sphinx-thebe\.css[^>]*/>"
+    r'|\s*<script type="text/x-thebe-config">.*?</script>'
+    r"|\s*<script>kernelName = .*?</script>",
+    re.DOTALL,
+)
+ROLES = {
+    'role="doc-biblioentry"': 'role="listitem"',  # deprecated, and no child of a list
+    '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
+}
+
 
 def build(preset: str = "quick") -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails."""
-    if preset not in claims.PRESETS:
-        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(claims.PRESETS)}")
+    if preset not in PRESETS:
+        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(PRESETS)}")
     work = paths.BUILD / "running" / "html"
-    work.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(work.with_suffix(".lock")):
+    with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
         source = assemble(work / "source", preset)
         made = pages(source, work / "made")
-        tidy.tidy(made)
+        mend(made)
         if complaints := gates.html(made):
             raise PagsError(
                 "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
             )
-        replace(made, paths.HTML)
+        replace_directory(made, paths.HTML)
         shutil.rmtree(work)
     return paths.HTML / "index.html"
 
@@ -56,7 +69,7 @@ def assemble(source: Path, preset: str) -> Path:
         notebook = nbformat.read(path, as_version=4)
         insert_status(notebook, status(notebook, result_files(chapter, preset, path)))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
-    (source / "scoreboard.md").write_text(claims.scoreboard(), encoding="utf-8")
+    (source / "scoreboard.md").write_text(scoreboard.whole_page(), encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
     (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
     return source
@@ -144,16 +157,21 @@ def pages(source: Path, out: Path) -> Path:
     return out / "_build" / "html"
 
 
+def mend(directory: Path) -> None:
+    """Mend small defects of the theme and its extensions in every page of a built book."""
+    for name in gates.page_names(directory):
+        page = directory / name
+        page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def mended(page: str) -> str:
+    """The page without idle scripts and with sound ARIA roles."""
+    page = IDLE.sub("", page)
+    for wrong, right in ROLES.items():
+        page = page.replace(wrong, right)
+    return page
+
+
 def plain(line: str) -> str:
     """The line without colour codes."""
     return re.sub(r"\x1b\[[0-9;]*m", "", line)
-
-
-def replace(made: Path, place: Path) -> None:
-    """Put a finished directory in the place of another; the old one is gone only when the new one stands."""
-    old = place.with_name(f"{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    made.rename(place)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,193 +1,147 @@
-"""The verdicts on the papers' claims as text, at the end of a chapter and on the scoreboard; never by colour alone."""
+"""The papers' claims in book/claims.yml, and what results say about each: a verdict follows from the checks alone."""
 
-import math
 from collections.abc import Iterable, Mapping
-from html import escape
-from textwrap import fill, indent
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pags import ledger, paths, results
-from pags.ledger import FAILED, FAILS, PARTLY, REPRODUCED, UNTESTED, Finding, Verdict, load, verdicts
+import yaml
 
-PAPERS = {
-    "A": "Srinivas, Bordt and Lakkaraju (2023)",
-    "B": "Bordt, Upadhyay, Akata and von Luxburg (2022)",
-    "D": "Shah, Jain and Netrapalli (2021)",
-}
-PRESETS = ("quick", "standard", "paper")
-SYMBOLS = {REPRODUCED: "✓", PARTLY: "◐", FAILED: "✗", UNTESTED: "–"}
-COUNTING = {REPRODUCED: "reproduced", PARTLY: "partly reproduced", FAILED: "not reproduced"}
-ELSEWHERE = {REPRODUCED: "holds", PARTLY: "partly holds", FAILED: "does not hold"}
+from pags import paths, schema
+from pags.errors import PagsError
+
+REPRODUCED, PARTLY, FAILED, UNTESTED = WORDS = ("reproduced", "partly", "not reproduced", "not tested here")
+HOLDS, UNDECIDED, FAILS, MISSING = "holds", "undecided", "fails", "not measured"
+INCOMPARABLE = "not comparable"
 
 
-def show(run: Any) -> "Table":
-    """The claims that are judged in this run's chapter, with its own numbers: the last line of a chapter."""
-    result = run.results()
-    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]]))
+@dataclass(frozen=True)
+class Check:
+    """One comparison: `metric` is above, below or equal to `than`, a number or another metric."""
+
+    metric: str
+    relation: str
+    than: str | float
+    tolerance: float = 0.0
 
 
-def report() -> str:
-    """The whole ledger with the results of this build and the published ones, for a terminal."""
-    return text(verdicts(results.all()))
+@dataclass(frozen=True)
+class Claim:
+    """One entry of the ledger; its fields are explained in book/claims.yml."""
+
+    id: str
+    paper: str
+    place: str
+    claim: str
+    chapter: str
+    judge: Mapping[str, list[str]]
+    reference: str
+    checks: tuple[Check, ...]
 
 
-def scoreboard() -> str:
-    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a table per paper."""
-    page = paths.BOOK / "scoreboard.md"
-    head = page.read_text(encoding="utf-8").strip() if page.exists() else "# Scoreboard"
-    return f"{head}\n\n{markdown(verdicts(results.all()))}\n"
+class Finding(NamedTuple):
+    """What one check found, with the metrics (or the number) that it compared; None where there is none."""
+
+    check: Check
+    outcome: str
+    measured: Mapping[str, Any] | None
+    than: Mapping[str, Any] | None
 
 
-# In words
+class Verdict(NamedTuple):
+    """What one run says about a claim. It `counts` as a verdict on the paper's claim only where the ledger says so."""
+
+    claim: Claim
+    preset: str | None
+    data: tuple[str, ...]
+    changed: bool
+    counts: bool
+    word: str
+    findings: tuple[Finding, ...]
 
 
-def label(verdict: Verdict) -> str:
-    """The verdict in words: "reproduced on mnist" or, where it is none on the paper's claim, "holds on strokes"."""
-    if verdict.word == UNTESTED:
+def load(path: Path | None = None) -> list[Claim]:
+    """The claims of book/claims.yml in its order; PagsError names the entry that is wrong."""
+    path = path or paths.BOOK / "claims.yml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PagsError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list):
+        raise PagsError(f"{path.name} must hold a list of claims, not {type(entries).__name__}")
+    claims: dict[str, Claim] = {}
+    for number, entry in enumerate(entries, 1):
+        name = entry.get("id", number) if isinstance(entry, dict) else number
+        if complaint := schema.complaint(entry, "claims.schema.json"):
+            raise PagsError(f"{path.name}: claim {name}: {complaint}")
+        if name in claims:
+            raise PagsError(f"{path.name}: claim {name}: this id is there twice, give one of them another")
+        claims[name] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
+    return list(claims.values())
+
+
+def verdicts(found: Iterable[Mapping[str, Any]], claims: Iterable[Claim] | None = None) -> list[Verdict]:
+    """For every claim (those of the book by default) a verdict per results file of its chapter, at least one."""
+    found = list(found)
+    rows = []
+    for claim in load() if claims is None else claims:
+        own = [verdict(claim, result) for result in found if result["chapter"] == claim.chapter]
+        rows += own or [untested(claim)]
+    return rows
+
+
+def untested(claim: Claim, preset: str | None = None) -> Verdict:
+    """The verdict where there is no results file."""
+    return Verdict(claim, preset, (), changed=False, counts=False, word=UNTESTED, findings=())
+
+
+def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
+    """What one results file of the claim's chapter says about it."""
+    data, changed = tuple(sorted(result["data"])), bool(result["parameters"]["overrides"])
+    judged = tuple(name for name in data if name in claim.judge["data"])
+    comparable = bool(judged or not claim.judge["data"])
+    counts = result["preset"] in claim.judge["presets"] and comparable and not changed
+    findings = tuple(find(check, result["metrics"], comparable=comparable) for check in claim.checks)
+    return Verdict(claim, result["preset"], judged if counts else data, changed, counts, word(findings), findings)
+
+
+def word(findings: Iterable[Finding]) -> str:
+    """The verdict that follows from the outcomes; an undecided check does not hold."""
+    outcomes = [finding.outcome for finding in findings if finding.outcome != INCOMPARABLE]
+    if MISSING in outcomes or not outcomes:
         return UNTESTED
-    words = (COUNTING if verdict.counts else ELSEWHERE)[verdict.word]
-    words += f" on {', '.join(verdict.data)}" if verdict.data else ""
-    words += " with changed settings" if verdict.changed else ""
-    undecided = verdict.word == FAILED and FAILS not in {finding.outcome for finding in verdict.findings}
-    return f"{words} (undecided)" if undecided else words
+    holding = outcomes.count(HOLDS)
+    return REPRODUCED if holding == len(outcomes) else PARTLY if holding else FAILED
 
 
-def sentence(finding: Finding) -> str:
-    """A check with its numbers: "fraction.gradient 0.310 [0.301, 0.319], n = 1,000; above fraction.random: holds"."""
-    check = finding.check
-    left = check.metric + (f" {number(finding.measured)}" if finding.measured else "")
-    right = check.than if isinstance(check.than, str) else f"{check.than:g}"
-    right += f" {number(finding.than)}" if isinstance(check.than, str) and finding.than else ""
-    right += f" ± {check.tolerance:g}" if check.relation == "equals" else ""
-    return f"{left}; {check.relation} {right}: {finding.outcome}"
+def find(check: Check, metrics: Mapping[str, Mapping[str, Any]], *, comparable: bool = True) -> Finding:
+    """Apply one check to the metrics of a results file; on other data no number of the paper can be met or missed."""
+    measured = metrics.get(check.metric)
+    than = metrics.get(check.than) if isinstance(check.than, str) else {"value": check.than, "low": None, "high": None}
+    if measured is None or than is None:
+        return Finding(check, MISSING, measured, than)
+    if check.relation == "equals" and not isinstance(check.than, str) and not comparable:
+        return Finding(check, INCOMPARABLE, measured, than)
+    return Finding(check, outcome(check, measured, than), measured, than)
 
 
-def number(metric: Mapping[str, Any]) -> str:
-    """A metric as "147 nats [146, 148], n = 10,000", without what it has not."""
-    unit = "" if metric["unit"] in ("", "fraction") else f" {metric['unit']}"
-    ends = "" if metric["low"] is None else f" [{digits(metric['low'])}, {digits(metric['high'])}]"
-    many = f", n = {metric['n']:,}" if metric["n"] > 1 else ""
-    return f"{digits(metric['value'])}{unit}{ends}{many}"
+def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) -> str:
+    """`holds` or `fails` when the intervals lie apart, `undecided` when they touch; `equals` looks at the values.
+
+    Two numbers without an interval are always decided: what is not above fails to be above.
+    """
+    if check.relation == "equals":
+        return HOLDS if abs(measured["value"] - than["value"]) <= check.tolerance else FAILS
+    left, right = (measured, than) if check.relation == "above" else (than, measured)
+    if _low(left) > _high(right):
+        return HOLDS
+    exact = measured["low"] is None and than["low"] is None
+    return FAILS if exact or _high(left) < _low(right) else UNDECIDED
 
 
-def digits(value: float) -> str:
-    """The number with three significant digits."""
-    if value == 0 or not 1e-4 <= abs(value) < 1e9:
-        return f"{value:.3g}"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+def _low(metric: Mapping[str, Any]) -> float:
+    return metric["value"] if metric["low"] is None else metric["low"]
 
 
-def text(rows: Iterable[Verdict]) -> str:
-    """The verdicts by paper and claim, for a terminal."""
-    rows = list(rows)
-    lines = []
-    for paper in sorted({row.claim.paper for row in rows}):
-        lines += [f"{paper}  {PAPERS[paper]}", ""]
-        for own in by_claim(rows, paper):
-            claim = own[0].claim
-            lines += [f"  {claim.id}  ({claim.place}; {claim.chapter})", indent(fill(claim.claim, 100), " " * 4)]
-            lines += [f"    {'the paper':<10}{claim.reference}"]
-            for row in own:
-                lines += [f"    {row.preset or 'here':<10}{SYMBOLS[row.word]} {label(row)}"]
-                lines += [f"{'':<16}{sentence(finding)}" for finding in row.findings]
-            lines += [""]
-    return "\n".join([*lines, *counts(rows)])
-
-
-def by_claim(rows: Iterable[Verdict], paper: str) -> list[list[Verdict]]:
-    """The verdicts on a paper's claims: a list per claim, each by preset."""
-    own: dict[str, list[Verdict]] = {}
-    for row in sorted(rows, key=_rank):
-        if row.claim.paper == paper:
-            own.setdefault(row.claim.id, []).append(row)
-    return list(own.values())
-
-
-def counts(rows: Iterable[Verdict]) -> list[str]:
-    """A line per preset at which claims are judged: how many of them are reproduced, and so on."""
-    rows, lines = list(rows), []
-    for preset in PRESETS:
-        judged = {row.claim.id: UNTESTED for row in rows if preset in row.claim.judge["presets"]}
-        judged |= {row.claim.id: row.word for row in rows if row.counts and row.preset == preset}
-        found = list(judged.values())
-        if found:
-            lines.append(f"{preset}: " + ", ".join(f"{found.count(word)} {word}" for word in ledger.WORDS))
-    return lines or ["There are no claims yet."]
-
-
-def _rank(row: Verdict) -> int:
-    return PRESETS.index(row.preset) if row.preset in PRESETS else len(PRESETS)
-
-
-# On a page
-
-
-class Table:
-    """The verdicts of one run as a table in a notebook, and as text elsewhere."""
-
-    def __init__(self, rows: Iterable[Verdict]) -> None:
-        self.rows = list(rows)
-
-    def __repr__(self) -> str:
-        return text(self.rows)
-
-    def _repr_html_(self) -> str:
-        if not self.rows:
-            return "<p>No claim of the papers is judged in this chapter.</p>"
-        heads = ["Claim", "In the paper", "Measured here", "Verdict"]
-        cells = [[_claim(row), escape(row.claim.reference), _measured(row), _verdict(row)] for row in self.rows]
-        return table("The papers' claims and this run", heads, cells, label="Claims judged in this chapter")
-
-
-def markdown(rows: Iterable[Verdict]) -> str:
-    """A heading and a table per paper, with a row per claim and a cell per preset at which anything was run."""
-    rows = list(rows)
-    presets = list(dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)) or [None]
-    heads = ["Claim", "In the paper", *(f"Here, {preset}" if preset else "Here" for preset in presets)]
-    parts = ["\n".join(f"- {line}" for line in counts(rows))]
-    for paper in sorted({row.claim.paper for row in rows}):
-        cells = [
-            [_claim(own[0], link=True), escape(own[0].claim.reference), *(_cell(own, preset) for preset in presets)]
-            for own in by_claim(rows, paper)
-        ]
-        html = table("The paper and the runs here", heads, cells, label=PAPERS[paper])
-        parts.append(f"## {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
-    return "\n\n".join(parts)
-
-
-def table(caption: str, heads: list[str], rows: list[list[str]], *, label: str) -> str:
-    """An HTML table that scrolls in itself where the page is narrow, also from the keyboard."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "\n".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
-    )
-    region = f'class="book-scroll" role="region" tabindex="0" aria-label="{escape(label)}" style="overflow-x: auto"'
-    return (
-        f"<div {region}>\n"
-        f'<table class="table pags-claims">\n<caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )
-
-
-def _cell(own: list[Verdict], preset: str | None) -> str:
-    row = next((row for row in own if row.preset == preset), None) or ledger.untested(own[0].claim, preset)
-    return _verdict(row) + _measured(row)
-
-
-def _claim(row: Verdict, *, link: bool = False) -> str:
-    claim = row.claim
-    place = escape(claim.place)
-    if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
-        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter[:2]}</a>'
-    name = f' id="claim-{claim.id}"' if link else ""
-    return f"<span{name}>{escape(claim.claim)}</span><br><small>{escape(claim.id)}: {place}</small>"
-
-
-def _measured(row: Verdict) -> str:
-    return "".join(f"<div><small>{escape(sentence(finding))}</small></div>" for finding in row.findings)
-
-
-def _verdict(row: Verdict) -> str:
-    name = row.word.replace(" ", "-") if row.counts or row.word == UNTESTED else "elsewhere"
-    mark = f'<span aria-hidden="true">{SYMBOLS[row.word]}</span>'
-    return f'<strong class="pags-verdict pags-{name}">{mark} {escape(label(row))}</strong>'
+def _high(metric: Mapping[str, Any]) -> float:
+    return metric["value"] if metric["high"] is None else metric["high"]

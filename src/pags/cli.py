@@ -14,11 +14,11 @@ DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data
 
 
 @click.group()
-def pags() -> None:
+def command() -> None:
     """When do input gradients mean something? Run the book's chapters, build its pages, look at its results."""
 
 
-@pags.command()
+@command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
 @click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
@@ -70,7 +70,7 @@ def expect(name: str, value: object, kind: type) -> object:
     return value
 
 
-@pags.command()
+@command.command()
 @click.option("--preset", default="quick", show_default=True, help="Show the chapters as executed at this preset.")
 def build(preset) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
@@ -79,23 +79,23 @@ def build(preset) -> None:
     click.echo(book.build(preset))
 
 
-@pags.command()
+@command.command()
 def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
-    from pags import overview
+    from pags import status as executed
 
-    click.echo(overview.table())
+    click.echo(executed.table())
 
 
-@pags.command()
+@command.command()
 def claims() -> None:
     """The papers' claims and what the results here say about each."""
-    from pags import claims as ledger
+    from pags import scoreboard
 
-    click.echo(ledger.report())
+    click.echo(scoreboard.report())
 
 
-@pags.group()
+@command.group()
 def data() -> None:
     """The data sets: what there is, fetch one, check what lies in the data directory."""
 
@@ -136,13 +136,13 @@ def check(name, data_dir) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit status."""
-    sys.exit(guarded(lambda: pags.main(args=arguments, prog_name="pags", standalone_mode=False)))
+    sys.exit(guarded(lambda: command.main(args=arguments, prog_name="pags", standalone_mode=False)))
 
 
-def guarded(command: Callable[[], object]) -> int:
-    """The exit status of `command`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
+def guarded(call: Callable[[], object]) -> int:
+    """The exit status of `call`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
     try:
-        command()
+        call()
     except (UsageError, PagsError, click.ClickException, OSError) as error:
         if os.environ.get("PAGS_DEBUG"):
             raise

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,22 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def place(made: Path, path: Path) -> None:
+    """Move a finished file; a reader of `path` sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.replace(path)
+
+
+def replace_directory(made: Path, path: Path) -> None:
+    """Put a finished directory in the place of another; the old one is gone only when the new one stands."""
+    old = path.with_name(f"{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    made.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

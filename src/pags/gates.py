@@ -13,6 +13,7 @@ from pags import paths, results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")
+SHOWN = ("text/plain", "text/html", "text/markdown")
 OWN_ADDRESS = {"a": "href", "link": "href", "script": "src", "img": "src", "source": "src", "iframe": "src"}
 ERROR_MARKS = {
     ".output.traceback, #papermill-error-cell": "an error of a cell",
@@ -52,7 +53,7 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"ended with {output.ename}: {output.evalue}"
             continue
         data = output.get("data", {})
-        text = output.get("text", "") + "".join(str(data.get(kind, "")) for kind in ("text/plain", "text/html"))
+        text = output.get("text", "") + "".join(str(data.get(kind, "")) for kind in SHOWN)
         if output.get("name") == "stderr":
             yield f"wrote to stderr: {_first(text)}"
         elif found := WARNING.search(text):
@@ -78,7 +79,7 @@ def result(path: Path) -> list[str]:
     return []
 
 
-def pages(directory: Path) -> list[str]:
+def page_names(directory: Path) -> list[str]:
     """The pages of a built book, as paths below `directory`; what the theme keeps under _static is none."""
     names = (path.relative_to(directory) for path in sorted(directory.rglob("*.html")))
     return [name.as_posix() for name in names if name.parts[0] != "_static"]
@@ -86,7 +87,7 @@ def pages(directory: Path) -> list[str]:
 
 def html(directory: Path) -> list[str]:
     """No error mark, an alternative text for every image, nothing loaded from elsewhere, no link that leads nowhere."""
-    files = [directory.resolve() / name for name in pages(directory)]
+    files = [directory.resolve() / name for name in page_names(directory)]
     parsed = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in files}
     if not parsed:
         return [f"no page in {directory}"]

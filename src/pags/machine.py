@@ -12,6 +12,13 @@ import pags
 from pags import paths
 
 
+def cores() -> int:
+    """The cores that this process may use; `OMP_NUM_THREADS` lowers them, as when chapters run side by side."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, max(1, int(allowed))) if allowed.isdigit() else there
+
+
 def versions() -> dict[str, str]:
     """The versions that results depend on."""
     installed = {name: version(name) for name in ("torch", "torchvision")}

@@ -224,12 +224,19 @@ def show(fig: Figure, *, alt: str, caption: str, label: str | None = None) -> No
     """Put a figure on the page: `alt` says what is drawn, `caption` (MyST) what to see, `label` is for {numref}."""
     from IPython.display import display
 
-    name = f' id="{html.escape(label)}"' if label else ""
-    page = (
-        f'<figure class="pags-figure"{name}><img src="{data_uri(fig)}" alt="{html.escape(alt)}" style="max-width:100%">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+    page = figure("pags-figure", picture(data_uri(fig), alt), caption, label)
     display({"text/html": page, "text/plain": f"[Figure: {alt}] {caption}"}, raw=True)
+
+
+def figure(kind: str, body: str, caption: str, label: str | None, after: str = "") -> str:
+    """The HTML of a figure, in the form that `pags.figures` gives a number to; `after` follows the caption."""
+    name = f' id="{html.escape(label)}"' if label else ""
+    return f'<figure class="{kind}"{name}>{body}<figcaption>{html.escape(caption)}</figcaption>{after}</figure>'
+
+
+def picture(source: str, alt: str, style: str = "") -> str:
+    """The HTML of a picture that is never wider than its page."""
+    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width:100%;{style}">'
 
 
 def source(function: Callable, *, summary: str | None = None) -> None:

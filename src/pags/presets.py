@@ -1,7 +1,7 @@
 """Every number of every chapter, in three sizes, with the papers' own value beside it.
 
-quick: embedded strokes, two cores, minutes. standard: real MNIST, a CPU in an hour or a GPU in minutes. paper: the
-papers' settings as far as their texts and released code give them; a GPU.
+quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or minutes on a
+GPU. paper: the papers' settings as far as their texts and released code give them; a GPU.
 """
 
 import dataclasses
@@ -9,15 +9,13 @@ import typing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pags import autoencoder, classify, generate, replicate, vae
+from pags import PRESETS, autoencoder, classify, generate, replicate, vae
 from pags.errors import UsageError
 from pags.train import Schedule
 
-NAMES = ("quick", "standard", "paper")
-
-# What an override may say, beyond its type: some settings are names, some counts cannot be zero, none is astronomic.
+# What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
 CHOICES = {"net": tuple(classify.NETS)}
-POSITIVE = {"n", "batch", "latents", "width", "anneal", "train", "test", "explain", "probe", "evaluate", "pgd_steps"}
+MAY_BE_ZERO = {"drops", "repetition", "watch"}
 LARGEST = 10**12
 
 
@@ -78,8 +76,6 @@ class Fractions:
         """The data set that the generator learns, and that the chapter's claims are judged on."""
         return self.manifold.data
 
-
-CHAPTERS = {"02_mnist32_generation": Generation, "03_tangent_fractions": Fractions}
 
 _QUICK = generate.Config(
     data="strokes",
@@ -271,18 +267,18 @@ _FRACTIONS = {
     ),
 }
 
-PRESETS = {"02_mnist32_generation": _GENERATION, "03_tangent_fractions": _FRACTIONS}
+CHAPTERS = {"02_mnist32_generation": _GENERATION, "03_tangent_fractions": _FRACTIONS}
 
 
 def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any:
     """The preset of a chapter, with `overrides` by dotted name ("manifold.vae.beta": 4). Raises UsageError."""
-    if chapter not in PRESETS:
-        raise UsageError(f"unknown chapter {chapter!r}: write one of {', '.join(PRESETS)}")
-    if name not in NAMES:
-        raise UsageError(f"unknown preset {name!r}: write one of {', '.join(NAMES)}")
+    if chapter not in CHAPTERS:
+        raise UsageError(f"unknown chapter {chapter!r}: write one of {', '.join(CHAPTERS)}")
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}: write one of {', '.join(PRESETS)}")
     if overrides is not None and not isinstance(overrides, dict):
         raise UsageError(f"overrides {overrides!r}: write a dict from field to value")
-    config = PRESETS[chapter][name]
+    config = CHAPTERS[chapter][name]
     for field, value in (overrides or {}).items():
         config = _replaced(config, str(field), str(field).split("."), value)
     return config
@@ -300,8 +296,8 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 def table(chapter: str) -> list[dict[str, Any]]:
     """One row per field of a chapter: its dotted name, and its value in each preset."""
-    columns = {name: flat(config) for name, config in PRESETS[chapter].items()}
-    return [{"field": field} | {name: columns[name][field] for name in NAMES} for field in columns["quick"]]
+    columns = {name: flat(config) for name, config in CHAPTERS[chapter].items()}
+    return [{"field": field} | {name: columns[name][field] for name in PRESETS} for field in columns["quick"]]
 
 
 def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
@@ -330,7 +326,7 @@ def _checked(kind: Any, name: str, value: Any) -> Any:
     field = name.rpartition(".")[2]
     if field in CHOICES and value not in CHOICES[field]:
         raise UsageError(f"{name} = {value!r}: write one of {', '.join(CHOICES[field])}")
-    least = 1 if kind is int and field in POSITIVE else 0
+    least = 1 if kind is int and field not in MAY_BE_ZERO else 0
     if kind in (int, float) and not least <= value <= LARGEST:
         raise UsageError(f"{name} = {value!r}: write {_word(kind)} from {least} to {LARGEST}")
     return kind(value)

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pags import machine, paths
+from pags import PRESETS, machine, paths
 from pags.errors import PagsError, UsageError
 from pags.files import write_atomically
 
@@ -45,7 +45,7 @@ def begin(
 
     overrides = {} if overrides is None else overrides
     if not isinstance(preset, str):
-        raise UsageError(f"preset = {preset!r}: write one of {', '.join(map(repr, presets.NAMES))}")
+        raise UsageError(f"preset = {preset!r}: write one of {', '.join(map(repr, PRESETS))}")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise UsageError(f"seed = {seed!r}: write a whole number from 0")
     if not isinstance(overrides, Mapping) or {type(name) for name in overrides} - {str}:
@@ -129,6 +129,10 @@ class Run:
         except ValueError as error:
             raise PagsError(f"metric {name!r}: {error}") from error
         self._metrics[name] = metric | {"unit": unit}
+
+    def metric(self, name: str) -> dict[str, Any]:
+        """A recorded metric: {value, low, high, n, unit}; low and high are None where there is no interval."""
+        return self._metrics[name]
 
     def results(self) -> dict[str, Any]:
         """What `save` writes, as plain JSON."""

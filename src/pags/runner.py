@@ -18,9 +18,9 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
-from pags import chapters, gates, paths, results, terminal
+from pags import chapters, gates, machine, paths, results, terminal
 from pags.errors import PagsError, UsageError
-from pags.files import locked
+from pags.files import locked, place
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -83,7 +83,7 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
         start = time.monotonic()
         terminal.tell(f"{job.chapter}  preset {job.preset} ...")
-        notebook, problem = execute(job, work, threads=max(1, (os.cpu_count() or 1) // at_once))
+        notebook, problem = execute(job, work, threads=max(1, machine.cores() // at_once))
         problem = problem or judge(job, work, notebook)
         message = keep_failed(job, notebook, problem) if problem else keep(job, work, notebook)
         shutil.rmtree(work, ignore_errors=True)
@@ -119,7 +119,7 @@ def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNod
     total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
     environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1"}
     environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
-    environment |= {name: str(threads) for name in THREADS} if threads < (os.cpu_count() or 1) else {}
+    environment |= {name: str(threads) for name in THREADS} if threads < machine.cores() else {}
     with terminal.following(progress, job.chapter) as at:
         problem = None
         try:
@@ -169,12 +169,6 @@ def keep_failed(job: Job, notebook: nbformat.NotebookNode, problem: str) -> str:
 def failed_path(job: Job) -> Path:
     """Where a failed run of this job is kept."""
     return paths.FAILED / job.preset / f"{job.chapter}.ipynb"
-
-
-def place(made: Path, path: Path) -> None:
-    """Move a finished file; a reader of `path` sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.replace(path)
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -28,14 +28,6 @@ def mean_interval(values: Any, *, level: float = 0.95) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
-def paired_interval(a: Any, b: Any, *, level: float = 0.95) -> Interval:
-    """Mean of a - b and its interval, where a[i] and b[i] belong to the same example; raises as `mean_interval`."""
-    a, b = as_array(a), as_array(b)
-    if len(a) != len(b):
-        raise ValueError(f"paired values must be as many on both sides, not {len(a)} and {len(b)}")
-    return mean_interval(a - b, level=level)
-
-
 def binomial_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """The share successes / n and Wilson's interval around it, which stays in [0, 1]."""
     share = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")

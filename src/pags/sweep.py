@@ -12,15 +12,8 @@ from typing import Any
 
 import torch
 
-from pags import artifacts, progress
+from pags import artifacts, machine, progress
 from pags.errors import PagsError
-
-
-def cores() -> int:
-    """The cores that this process may use; `OMP_NUM_THREADS` lowers them, as when chapters run side by side."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return min(there, max(1, int(allowed))) if allowed.isdigit() else there
 
 
 def prepare() -> None:
@@ -44,7 +37,7 @@ def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None 
     calls = list(calls)
     results: list[Any] = [None] * len(calls)
     failed: dict[int, str] = {}
-    workers = min(workers or cores(), len(calls)) or 1
+    workers = min(workers or machine.cores(), len(calls)) or 1
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare) as pool:
         futures = {pool.submit(job, *call, **common): i for i, call in enumerate(calls)}

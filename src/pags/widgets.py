@@ -104,13 +104,9 @@ def _page(sources, values, names, first, alt, caption, anchor, width) -> str:
     )
     start = int(np.ravel_multi_index(first, [len(row) for row in values]))
     data = json.dumps({"frames": sources, "labels": values, "names": names, "alt": alt}).replace("</", "<\\/")
-    place = f' id="{html.escape(anchor)}"' if anchor else ""
-    return (
-        f'<figure class="pags-frames"{place}><div id="{name}">'
-        f'<img src="{sources[start]}" alt="{html.escape(alt)}" style="max-width:100%;{pixels}">'
-        f'<div style="{COLUMNS}">{sliders}</div></div><figcaption>{html.escape(caption)}</figcaption>'
-        f"<script>{SCRIPT.replace('NAME', name).replace('DATA', data)}</script></figure>"
-    )
+    body = f'<div id="{name}">{plot.picture(sources[start], alt, pixels)}<div style="{COLUMNS}">{sliders}</div></div>'
+    script = f"<script>{SCRIPT.replace('NAME', name).replace('DATA', data)}</script>"
+    return plot.figure("pags-frames", body, caption, anchor, script)
 
 
 def _pixels(pictures: Tensor, symmetric: bool) -> np.ndarray:

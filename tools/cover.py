@@ -1,6 +1,6 @@
 """The picture on the front page: one gradient, split at a digit into what stays among the digits and what leaves them.
 
-`python -m pags.cover` writes book/cover.svg anew.
+`python tools/cover.py` writes book/cover.svg anew.
 """
 
 import numpy as np

@@ -55,7 +55,7 @@ def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
     """
     from playwright.sync_api import sync_playwright
 
-    names = names or [name for name in gates.pages(directory) if not _forwards(directory / name)]
+    names = names or [name for name in gates.page_names(directory) if not _forwards(directory / name)]
     found = []
     with served(directory) as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)

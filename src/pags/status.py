@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 
-from pags import chapters, claims, ledger, paths, results
+from pags import PRESETS, chapters, claims, paths, results
 
 HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
@@ -14,7 +14,7 @@ def table() -> str:
     """The rows under their heads, in columns; a chapter that was never run has a row that says so."""
     rows = [HEADS]
     for chapter in chapters.names():
-        found = [row for preset in claims.PRESETS for row in (_row(chapter, preset),) if row]
+        found = [row for preset in PRESETS for row in (_row(chapter, preset),) if row]
         rows += found or [(chapter, "-", "never run", "", "", "")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -44,6 +44,6 @@ def _verdicts(path: Path) -> str:
     if not path.exists():
         return "no results"
     result = results.load(path)
-    own = [claim for claim in ledger.load() if claim.chapter == result["chapter"]]
-    counts = Counter(verdict.word for verdict in ledger.verdicts([result], own))
-    return ", ".join(f"{counts[word]} {word}" for word in ledger.WORDS if counts[word])
+    own = [claim for claim in claims.load() if claim.chapter == result["chapter"]]
+    counts = Counter(verdict.word for verdict in claims.verdicts([result], own))
+    return ", ".join(f"{counts[word]} {word}" for word in claims.WORDS if counts[word])

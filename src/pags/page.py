@@ -1,0 +1,78 @@
+"""A chapter's own numbers in sentences and tables: what it shows comes from what its run has recorded."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+
+def say(*sentences: str) -> None:
+    """Show sentences (MyST) as one paragraph."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(" ".join(sentences)))
+
+
+def ci(run: Any, name: str, sign: str = "") -> str:
+    """A recorded metric with its interval, "0.310 [0.301, 0.319]"; `sign` "+" shows the sign of a difference."""
+    m = run.metric(name)
+    ends = "" if m["low"] is None else f" [{m['low']:{sign}.3f}, {m['high']:{sign}.3f}]"
+    return f"{m['value']:{sign}.3f}{ends}"
+
+
+def side(run: Any, name: str, above: str = "above", below: str = "below", neither: str = "not told apart from") -> str:
+    """On which side of zero the interval of a recorded difference lies, in these words."""
+    m = run.metric(name)
+    return above if m["low"] > 0 else below if m["high"] < 0 else neither
+
+
+def number(metric: Mapping[str, Any]) -> str:
+    """A metric as "147 nats [146, 148], n = 10,000", without what it has not."""
+    unit = "" if metric["unit"] in ("", "fraction") else f" {metric['unit']}"
+    ends = "" if metric["low"] is None else f" [{digits(metric['low'])}, {digits(metric['high'])}]"
+    many = f", n = {metric['n']:,}" if metric["n"] > 1 else ""
+    return f"{digits(metric['value'])}{unit}{ends}{many}"
+
+
+def digits(value: float) -> str:
+    """The number with three significant digits."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show a table: a row is a dict from heads to cells, the first of them the row's name; everything is plain text."""
+    from IPython.display import HTML, display
+
+    cells = [[escape(str(cell)) for cell in row.values()] for row in rows]
+    display(HTML(html_table(caption, list(rows[0]), cells, label=caption)))
+
+
+def html_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, label: str) -> str:
+    """A table whose cells are HTML; it scrolls in itself where the page is narrow, also from the keyboard."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
+    )
+    region = f'class="book-scroll" role="region" tabindex="0" aria-label="{escape(label)}" style="overflow-x: auto"'
+    return (
+        f"<div {region}>\n"
+        f'<table class="table pags-claims">\n<caption>{escape(caption)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )
+
+
+def settings(chapter: str) -> None:
+    """Show every setting of the chapter at the three presets, in a block that opens on demand."""
+    from IPython.display import HTML, display
+
+    from pags import PRESETS, presets
+
+    rows = [
+        [f"<code>{row['field']}</code>", *(escape(str(row[name])) for name in PRESETS)]
+        for row in presets.table(chapter)
+    ]
+    inside = html_table("Every number that somebody chose", ["setting", *PRESETS], rows, label="Settings")
+    summary = "All settings of this chapter, at the three presets"
+    display(HTML(f'<details class="pags-source"><summary>{summary}</summary>{inside}</details>'))

@@ -1,0 +1,177 @@
+"""The verdicts on the papers' claims as text, at the end of a chapter and on the scoreboard; never by colour alone."""
+
+from collections.abc import Iterable
+from html import escape
+from textwrap import fill, indent
+from typing import Any
+
+from pags import PRESETS, claims, paths, results
+from pags.claims import FAILED, FAILS, INCOMPARABLE, PARTLY, REPRODUCED, UNTESTED, Finding, Verdict, load, verdicts
+from pags.page import html_table, number
+
+PAPERS = {
+    "A": "Srinivas, Bordt and Lakkaraju (2023)",
+    "B": "Bordt, Upadhyay, Akata and von Luxburg (2022)",
+    "D": "Shah, Jain and Netrapalli (2021)",
+}
+SYMBOLS = {REPRODUCED: "✓", PARTLY: "◐", FAILED: "✗", UNTESTED: "–"}
+OPEN = "?"  # in place of ✗ where intervals overlap
+COUNTING = {REPRODUCED: "reproduced", PARTLY: "partly reproduced", FAILED: "not reproduced"}
+ELSEWHERE = {REPRODUCED: "holds", PARTLY: "partly holds", FAILED: "does not hold"}
+
+
+def show(run: Any) -> "Table":
+    """The claims that are judged in this run's chapter, with its own numbers: the last line of a chapter."""
+    result = run.results()
+    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]]))
+
+
+def report() -> str:
+    """The whole ledger with the results of this build and the published ones, for a terminal."""
+    return text(verdicts(results.all()))
+
+
+def whole_page() -> str:
+    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a table per paper."""
+    page = paths.BOOK / "scoreboard.md"
+    head = page.read_text(encoding="utf-8").strip() if page.exists() else "# Scoreboard"
+    return f"{head}\n\n{markdown(verdicts(results.all()))}\n"
+
+
+# In words
+
+
+def label(verdict: Verdict) -> str:
+    """The verdict in words: "reproduced on mnist" or, where it is none on the paper's claim, "holds on strokes"."""
+    if verdict.word == UNTESTED:
+        return f"not comparable on {', '.join(verdict.data)}" if incomparable(verdict) else UNTESTED
+    words = "undecided" if undecided(verdict) else (COUNTING if verdict.counts else ELSEWHERE)[verdict.word]
+    words += f" on {', '.join(verdict.data)}" if verdict.data else ""
+    return words + " with changed settings" * verdict.changed
+
+
+def symbol(verdict: Verdict) -> str:
+    """A sign that stands before the words."""
+    return OPEN if undecided(verdict) else SYMBOLS[verdict.word]
+
+
+def undecided(verdict: Verdict) -> bool:
+    """Whether no check fails and none holds: intervals overlap. It counts as not reproduced."""
+    return verdict.word == FAILED and FAILS not in {finding.outcome for finding in verdict.findings}
+
+
+def incomparable(verdict: Verdict) -> bool:
+    """Whether all that was measured is compared with numbers of the paper that belong to other data."""
+    return bool(verdict.findings) and {finding.outcome for finding in verdict.findings} == {INCOMPARABLE}
+
+
+def sentence(finding: Finding) -> str:
+    """A check with its numbers: "fraction.gradient 0.310 [0.301, 0.319], n = 1,000; above fraction.random: holds"."""
+    check = finding.check
+    left = check.metric + (f" {number(finding.measured)}" if finding.measured else "")
+    right = check.than if isinstance(check.than, str) else f"{check.than:g}"
+    right += f" {number(finding.than)}" if isinstance(check.than, str) and finding.than else ""
+    right += f" ± {check.tolerance:g}" if check.relation == "equals" else ""
+    return f"{left}; {check.relation} {right}: {finding.outcome}"
+
+
+def text(rows: Iterable[Verdict]) -> str:
+    """The verdicts by paper and claim, for a terminal."""
+    rows = list(rows)
+    lines = []
+    for paper in sorted({row.claim.paper for row in rows}):
+        lines += [f"{paper}  {PAPERS[paper]}", ""]
+        for own in by_claim(rows, paper):
+            claim = own[0].claim
+            lines += [f"  {claim.id}  ({claim.place}; {claim.chapter})", indent(fill(claim.claim, 100), " " * 4)]
+            lines += [f"    {'the paper':<10}{claim.reference}"]
+            for row in own:
+                lines += [f"    {row.preset or 'here':<10}{symbol(row)} {label(row)}"]
+                lines += [f"{'':<16}{sentence(finding)}" for finding in row.findings]
+            lines += [""]
+    return "\n".join([*lines, *counts(rows)])
+
+
+def by_claim(rows: Iterable[Verdict], paper: str) -> list[list[Verdict]]:
+    """The verdicts on a paper's claims: a list per claim, each by preset."""
+    own: dict[str, list[Verdict]] = {}
+    for row in sorted(rows, key=_rank):
+        if row.claim.paper == paper:
+            own.setdefault(row.claim.id, []).append(row)
+    return list(own.values())
+
+
+def counts(rows: Iterable[Verdict]) -> list[str]:
+    """A line per preset at which claims are judged: how many of them are reproduced, and so on."""
+    rows, lines = list(rows), []
+    for preset in PRESETS:
+        judged = {row.claim.id: UNTESTED for row in rows if preset in row.claim.judge["presets"]}
+        judged |= {row.claim.id: row.word for row in rows if row.counts and row.preset == preset}
+        found = list(judged.values())
+        if found:
+            lines.append(f"{preset}: " + ", ".join(f"{found.count(word)} {word}" for word in claims.WORDS))
+    return lines or ["There are no claims yet."]
+
+
+def _rank(row: Verdict) -> int:
+    return PRESETS.index(row.preset) if row.preset in PRESETS else len(PRESETS)
+
+
+# On a page
+
+
+class Table:
+    """The verdicts of one run as a table in a notebook, and as text elsewhere."""
+
+    def __init__(self, rows: Iterable[Verdict]) -> None:
+        self.rows = list(rows)
+
+    def __repr__(self) -> str:
+        return text(self.rows)
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return "<p>No claim of the papers is judged in this chapter.</p>"
+        heads = ["Claim", "In the paper", "Measured here", "Verdict"]
+        cells = [[_claim(row), escape(row.claim.reference), _measured(row), _verdict(row)] for row in self.rows]
+        return html_table("The papers' claims and this run", heads, cells, label="Claims judged in this chapter")
+
+
+def markdown(rows: Iterable[Verdict]) -> str:
+    """A heading and a table per paper, with a row per claim and a cell per preset at which anything was run."""
+    rows = list(rows)
+    presets = list(dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)) or [None]
+    heads = ["Claim", "In the paper", *(f"Here, {preset}" if preset else "Here" for preset in presets)]
+    parts = ["\n".join(f"- {line}" for line in counts(rows))]
+    for paper in sorted({row.claim.paper for row in rows}):
+        cells = [
+            [_claim(own[0], link=True), escape(own[0].claim.reference), *(_cell(own, preset) for preset in presets)]
+            for own in by_claim(rows, paper)
+        ]
+        html = html_table("The paper and the runs here", heads, cells, label=PAPERS[paper])
+        parts.append(f"## {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
+    return "\n\n".join(parts)
+
+
+def _cell(own: list[Verdict], preset: str | None) -> str:
+    row = next((row for row in own if row.preset == preset), None) or claims.untested(own[0].claim, preset)
+    return _verdict(row) + _measured(row)
+
+
+def _claim(row: Verdict, *, link: bool = False) -> str:
+    claim = row.claim
+    place = escape(claim.place)
+    if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
+        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter[:2]}</a>'
+    name = f' id="claim-{claim.id}"' if link else ""
+    return f"<span{name}>{escape(claim.claim)}</span><br><small>{escape(claim.id)}: {place}</small>"
+
+
+def _measured(row: Verdict) -> str:
+    return "".join(f"<div><small>{escape(sentence(finding))}</small></div>" for finding in row.findings)
+
+
+def _verdict(row: Verdict) -> str:
+    name = row.word.replace(" ", "-") if row.counts or row.word == UNTESTED else "elsewhere"
+    mark = f'<span aria-hidden="true">{symbol(row)}</span>'
+    return f'<strong class="pags-verdict pags-{name}">{mark} {escape(label(row))}</strong>'

@@ -1,0 +1,56 @@
+"""A run's numbers in sentences and tables."""
+
+import pytest
+
+from pags import page, presets, results
+
+
+@pytest.fixture
+def run():
+    run = results.begin("02_mnist32_generation")
+    run.record("clear", 0.25, low=0.2, high=0.3, n=10)
+    run.record("negative", -0.25, low=-0.3, high=-0.2, n=10)
+    run.record("open", 0.05, low=-0.1, high=0.2, n=10)
+    run.record("bare", 0.5)
+    return run
+
+
+def test_a_number_comes_with_its_interval_where_it_has_one(run):
+    assert page.ci(run, "clear") == "0.250 [0.200, 0.300]"
+    assert page.ci(run, "clear", "+") == "+0.250 [+0.200, +0.300]"
+    assert page.ci(run, "bare") == "0.500"
+
+
+def test_a_difference_has_a_side_only_where_its_interval_leaves_zero_out(run):
+    words = [page.side(run, name) for name in ("clear", "negative", "open")]
+    assert words == ["above", "below", "not told apart from"]
+    assert page.side(run, "clear", "higher than", "lower than", "as high as") == "higher than"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed, as HTML."""
+    found = []
+    monkeypatch.setattr("IPython.display.display", lambda one: found.append(one.data))
+    return found
+
+
+def test_a_table_shows_plain_text_under_the_heads_of_its_first_row(shown):
+    page.table("Two & more", [{"Method": "a < b", "n": 1}, {"Method": "c", "n": 2}])
+    (html,) = shown
+    assert "<caption>Two &amp; more</caption>" in html
+    assert '<th scope="col">n</th>' in html
+    assert '<th scope="row">a &lt; b</th><td>1</td>' in html
+
+
+def test_all_settings_are_shown(shown):
+    page.settings("03_tangent_fractions")
+    (html,) = shown
+    assert [
+        row["field"] for row in presets.table("03_tangent_fractions") if f"<code>{row['field']}</code>" not in html
+    ] == []
+
+
+def test_sentences_make_one_paragraph(shown):
+    page.say("One.", "Two.")
+    assert shown == ["One. Two."]
