@@ -123,8 +123,10 @@ def test_weights(capsys):
     page, space = defined("check_weights", "verdict")
     assert page.check_weights(solution("sol-02-weights", space)["my_weights"])
     assert "not yet" not in capsys.readouterr().out
-    assert page.check_weights(vae.stratified_weights)
-    capsys.readouterr()
+    assert not page.check_weights(vae.stratified_weights)
+    assert capsys.readouterr().out.count("not yet") == 1  # right but for the even spread
+    assert page.check_weights(lambda n, size: solution("sol-02-weights", space)["my_weights"](n, size).double())
+    assert not page.check_weights(lambda n, size: torch.ones(n))
     assert not page.check_weights(lambda n, size: torch.full((n, n), 1 / n))
     assert "not yet  image i has weight" in capsys.readouterr().out
 
@@ -155,8 +157,8 @@ def test_a_fairer_chance():
 
 
 def test_a_threshold_that_counts_active_latents():
-    sigma = torch.tensor([[1.0, 0.5, 0.2, 1e-3]]).repeat(30, 1) * torch.rand(30, 1, generator=RNG)
-    given = {"sigma": sigma, "active": {"released": 3}, "thresholds": torch.logspace(-5, -0.3, 48)}
+    singular = torch.tensor([[1.0, 0.5, 0.2, 1e-3]]).repeat(30, 1) * torch.rand(30, 1, generator=RNG)
+    given = {"singular": singular, "active": {"released": 3}, "thresholds": torch.logspace(-5, -0.3, 48)}
     page, space = defined("check_threshold", "count", "verdict", **given)
     assert page.check_threshold(solution("sol-02-threshold", space)["t"])
     assert not page.check_threshold(1e-5)
@@ -175,13 +177,16 @@ def test_how_far_the_tangent_space_reaches():
 def test_a_better_instrument():
     truth = data.load("strokes", "test", n=10)
     exact = strokes.tangent_basis(truth.latents, truth.y)
-    measured = {"VAE": 0.6, "VAE, corrected": 0.6, "autoencoder": 0.7, "local components": 0.7, "random": 0.1}
-    page, space = defined("check_instrument", "verdict", truth=truth, exact=exact, measured=measured)
+    half = torch.cat([exact[..., :5], torch.zeros(10, 1024, 5)], dim=2)
+    estimates = dict.fromkeys(["VAE", "VAE, corrected", "autoencoder", "local components"], half) | {"truth": exact}
+    page, space = defined("check_instrument", "verdict", truth=truth, exact=exact, estimates=estimates)
     wide = torch.cat([exact, torch.linalg.qr(torch.randn(10, 1024, 10, generator=RNG)).Q], dim=2)
     grids = {"grids": {(8000, 20): wide}, "n0": 8000}
     assert page.check_instrument(solution("sol-02-instrument", space | grids)["my_basis"])
     assert not page.check_instrument(wide)
     assert not page.check_instrument(2 * exact)
+    assert not page.check_instrument(half)  # no better than what it is held against
+    assert page.check_instrument(torch.cat([exact[..., :9], torch.zeros(10, 1024, 1)], dim=2))  # of rank nine
 
 
 def test_every_exercise_has_a_check_a_solution_and_its_difficulty():
