@@ -3,13 +3,15 @@
 import nbformat
 import pytest
 
-from pags import chapters, gates, paths
+from pags import book, chapters, gates, paths
 
 NOTEBOOKS = sorted(paths.PUBLISHED.glob("*/*.ipynb"))
 
 
-def test_something_is_published():
-    assert NOTEBOOKS
+@pytest.mark.parametrize("preset", ["quick", "standard"])
+def test_every_chapter_of_the_book_is_published(preset):
+    listed = book.listed_chapters(paths.BOOK / "_toc.yml")
+    assert [name for name in listed if not (paths.PUBLISHED / preset / f"{name}.ipynb").exists()] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -1,6 +1,6 @@
 """Every number of every chapter, in three sizes, with the papers' own value beside it.
 
-quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or minutes on a
+quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or less on a
 GPU. paper: the papers' settings as far as their texts and released code give them; a GPU.
 """
 
