@@ -1,6 +1,7 @@
 """Results: the same file for the same run, intervals that were earned, and clear words for what is wrong."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -220,7 +221,7 @@ def test_the_same_run_writes_the_same_bytes_and_another_seed_others():
 def test_what_differs_from_run_to_run_lies_beside_it():
     path = measured().save()
     about = json.loads(path.with_suffix(".run.json").read_text())
-    assert about.keys() == {"date", "seconds", "commit", "machine"}
+    assert about.keys() == {"date", "seconds", "commit", "machine", "artifacts", "cached"}
     assert re.match(r"\d{4}-\d\d-\d\dT", about["date"])
     assert about["machine"]["cores"] >= 1
     assert len(results.all()) == 1
@@ -328,3 +329,13 @@ def test_a_commit_is_a_hash_or_nothing(tmp_path, monkeypatch):
     assert machine.commit() is None
     monkeypatch.setenv("PATH", "")
     assert machine.commit() is None
+
+
+def test_what_was_there_before_a_run_counts_as_cached(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
+    keys = ["a" * 64, "b" * 64, "c" * 64]
+    for i, key in enumerate(keys[:2]):
+        file = tmp_path / f"fit-{key[:20]}.safetensors"
+        file.touch()
+        os.utime(file, (100 + i, 100 + i))
+    assert results.reuse(keys, 101.0) == {"artifacts": 2, "cached": 1}

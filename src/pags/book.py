@@ -103,6 +103,7 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         "time": f"{papermill['duration']:.0f} s" if papermill.get("duration") else None,
+        "read from the cache": f"{run['cached']} of {run['artifacts']} models" if run.get("cached") else None,
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
     line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))

@@ -159,9 +159,11 @@ class Run:
         result = self.results()
         validate(result)
         path = paths.RESULTS / self.preset / f"{self.chapter}.json"
+        seconds = time.monotonic() - self._start
         about = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - self._start, 1),
+            "seconds": round(seconds, 1),
+            **reuse(self._artifacts, time.time() - seconds),
             "commit": machine.commit(),
             "machine": machine.description(gpu=self.device.type == "cuda"),
         }
@@ -190,6 +192,12 @@ class Run:
         facts = " · ".join(f"{name} <strong>{escape(value)}</strong>" for name, value in self._facts().items())
         style = "border: 1px solid currentColor; border-radius: 4px; padding: 0.4em 0.8em; display: inline-block"
         return f'<div class="pags-run" style="{style}">{facts}</div>'
+
+
+def reuse(keys: Iterable[str], start: float) -> dict[str, int]:
+    """How many of the artifacts with these keys there are, and how many were there before `start` (in Unix time)."""
+    files = [file for key in keys for file in paths.ARTIFACTS.glob(f"*-{key[:20]}.safetensors")]
+    return {"artifacts": len(files), "cached": sum(file.stat().st_mtime < start for file in files)}
 
 
 def _summary(values: Any, low: float | None, high: float | None, n: int | None) -> dict[str, Any]:
