@@ -41,6 +41,10 @@ WARNING = nb.new_output("execute_result", {"text/plain": "UserWarning('x')"})
         ),
         (notebook(WARNING), "cell 2: printed a warning: UserWarning('x')"),
         (
+            notebook(nb.new_output("display_data", {"text/markdown": "see {numref}`fig-1`."})),
+            "cell 2: shows a role, which works in the text and in captions only: {numref}`fig-1`",
+        ),
+        (
             notebook(nb.new_output("display_data", {"text/markdown": f"in {paths.BUILD}/x"})),
             f"cell 2: names a path of this machine: {paths.BUILD}/x",
         ),

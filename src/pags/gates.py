@@ -13,6 +13,7 @@ from pags import paths, results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")
+ROLE = re.compile(r"\{[a-z:]+\}`[^`]*`")
 SHOWN = ("text/plain", "text/html", "text/markdown")
 OWN_ADDRESS = {"a": "href", "link": "href", "script": "src", "img": "src", "source": "src", "iframe": "src"}
 ERROR_MARKS = {
@@ -38,7 +39,7 @@ def sources(notebooks: Path) -> list[str]:
 
 
 def executed(notebook: NotebookNode) -> list[str]:
-    """Every code cell completed and printed neither an error nor a warning, nor a path that only this machine has."""
+    """Every code cell completed and printed no error, no warning, no path of this machine, no role left as it is."""
     code = [(n, c) for n, c in enumerate(notebook.cells, 1) if c.cell_type == "code" and c.source.strip()]
     if not code:
         return ["the notebook has no code cell"]
@@ -58,6 +59,8 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"wrote to stderr: {_first(text)}"
         elif found := WARNING.search(text):
             yield f"printed a warning: {_first(text[found.start() :])}"
+        if found := ROLE.search(str(data.get("text/markdown", ""))):
+            yield f"shows a role, which works in the text and in captions only: {found[0]}"
         for place in (paths.ROOT, paths.BUILD, Path.home()):
             if (at := text.find(f"{place}/")) >= 0:
                 yield f"names a path of this machine: {_first(text[at:])}"
