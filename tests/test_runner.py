@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from filelock import FileLock
 
-from pags import paths, runner
+from pags import machine, paths, runner
 from pags.errors import PagsError, UsageError
 
 HEAD = """# A chapter
@@ -85,7 +85,7 @@ def test_the_data_directory_reaches_the_kernel_but_not_the_parameters(house):
 
 
 def test_kernels_know_that_the_page_is_static_and_share_the_threads(house, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(machine, "cores", lambda: 6)
     assert run("1", at_once=2) == []
     assert seen()["PAGS_STATIC"] == "1"
     assert seen()["OMP_NUM_THREADS"] == "3"
