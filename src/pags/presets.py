@@ -20,6 +20,45 @@ LARGEST = 10**12
 
 
 @dataclass(frozen=True)
+class Theory:
+    """Chapter 01: sizes of its simulations and trainings; what each is for is said where it is used."""
+
+    quadratic_draws: int
+    smooth_n: int
+    smooth_epochs: int
+    smooth_explain: int
+    smooth_draws: int
+    learned_repeats: int
+    suppressor_n: int
+    penalty_n: int
+    penalty_test: int
+    penalty_steps: int
+    useless_n: int
+    chance_draws: int
+    chance_images: int
+    neurons: int
+    curve_points: int
+    curve_width: int
+    curve_steps: int
+    curve_dims: tuple[int, ...]
+    leak_neurons: tuple[int, ...]
+    leak_width: int
+    leak_steps: int
+    leak_seeds: int
+    robust_steps: int
+    robust_seeds: int
+    robust_eps: tuple[float, ...]
+    lazy_steps: int
+    lazy_seeds: int
+    block_n: int
+    block_steps: int
+    block_width: int
+    block_seeds: int
+    roar_n: int
+    roar_draws: int
+
+
+@dataclass(frozen=True)
 class Generation:
     """Chapter 02: the generator, its label function, the data set, and the test of the instrument.
 
@@ -267,7 +306,119 @@ _FRACTIONS = {
     ),
 }
 
-CHAPTERS = {"02_mnist32_generation": _GENERATION, "03_tangent_fractions": _FRACTIONS}
+_THEORY = {
+    "quick": Theory(
+        quadratic_draws=50_000,
+        smooth_n=1000,
+        smooth_epochs=8,
+        smooth_explain=12,
+        smooth_draws=100,
+        learned_repeats=20,
+        suppressor_n=20_000,
+        penalty_n=400,
+        penalty_test=150,
+        penalty_steps=250,
+        useless_n=20_000,
+        chance_draws=4000,
+        chance_images=100,
+        neurons=300,
+        curve_points=1200,
+        curve_width=200,
+        curve_steps=600,
+        curve_dims=(2, 3, 5, 10),
+        leak_neurons=(125, 500, 2000, 8000),
+        leak_width=2000,
+        leak_steps=400,
+        leak_seeds=5,
+        robust_steps=1000,
+        robust_seeds=3,
+        robust_eps=(0.05, 0.1, 0.2, 0.35),
+        lazy_steps=1000,
+        lazy_seeds=2,
+        block_n=200,
+        block_steps=200,
+        block_width=1000,
+        block_seeds=3,
+        roar_n=2000,
+        roar_draws=5,
+    ),
+    "standard": Theory(
+        quadratic_draws=200_000,
+        smooth_n=5000,
+        smooth_epochs=8,
+        smooth_explain=50,
+        smooth_draws=400,
+        learned_repeats=50,
+        suppressor_n=50_000,
+        penalty_n=1000,
+        penalty_test=500,
+        penalty_steps=1000,
+        useless_n=100_000,
+        chance_draws=20_000,
+        chance_images=500,
+        neurons=1000,
+        curve_points=4000,
+        curve_width=500,
+        curve_steps=1500,
+        curve_dims=(2, 3, 5, 10),
+        leak_neurons=(125, 500, 2000, 8000, 32_000),
+        leak_width=10_000,
+        leak_steps=400,
+        leak_seeds=5,
+        robust_steps=1000,
+        robust_seeds=3,
+        robust_eps=(0.05, 0.1, 0.15, 0.2, 0.35),
+        lazy_steps=10_000,
+        lazy_seeds=3,
+        block_n=500,
+        block_steps=400,
+        block_width=2000,
+        block_seeds=5,
+        roar_n=10_000,
+        roar_draws=10,
+    ),
+    "paper": Theory(
+        quadratic_draws=200_000,
+        smooth_n=5000,
+        smooth_epochs=8,
+        smooth_explain=100,
+        smooth_draws=1000,
+        learned_repeats=100,
+        suppressor_n=50_000,
+        penalty_n=1000,
+        penalty_test=500,
+        penalty_steps=3000,
+        useless_n=100_000,
+        chance_draws=100_000,
+        chance_images=2000,
+        neurons=3000,
+        curve_points=6000,
+        curve_width=600,
+        curve_steps=3000,
+        curve_dims=(2, 3, 5, 10, 30),
+        leak_neurons=(125, 500, 2000, 8000, 32_000),
+        leak_width=10_000,
+        leak_steps=4000,
+        leak_seeds=10,
+        robust_steps=2000,
+        robust_seeds=5,
+        robust_eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
+        lazy_steps=30_000,
+        lazy_seeds=5,
+        block_n=1000,
+        block_steps=1000,
+        block_width=10_000,
+        block_seeds=5,
+        roar_n=10_000,
+        roar_draws=20,
+    ),
+}
+
+CHAPTERS = {
+    "01_theory_checks": _THEORY,
+    "02_mnist32_generation": _GENERATION,
+    "03_tangent_fractions": _FRACTIONS,
+}
 
 
 def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any:

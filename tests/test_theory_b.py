@@ -1,0 +1,235 @@
+"""What part B of chapter 01 defines: closed forms on random cases, and exercises that tell right from wrong."""
+
+import ast
+import math
+import re
+from functools import partial
+
+import jupytext
+import numpy as np
+import pytest
+import scipy
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pags import chapters, stats, tangent
+
+CHAPTER = "01_theory_checks"
+NAMES = {"math": math, "np": np, "torch": torch, "F": F, "scipy": scipy, "partial": partial}
+NAMES |= {"stats": stats, "tangent": tangent}
+CONSTANTS = {"B_PAIRS", "B_TASKS", "B_KAPPA", "B_CENTRES"}
+
+
+def _definition(node):
+    """A function, or a constant of part B."""
+    named = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+    return isinstance(node, ast.FunctionDef) or (isinstance(node, ast.Assign) and bool(named) and named <= CONSTANTS)
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The functions that the page defines."""
+    names = dict(NAMES)
+    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
+        if cell.cell_type == "code":
+            kept = [node for node in ast.parse(cell.source).body if _definition(node)]
+            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
+    return names
+
+
+def answers(page, label):
+    """What the solution of an exercise defines."""
+    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
+    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
+    names = dict(page)
+    exec(block, names)
+    return names
+
+
+def near_third(page):
+    def third(d):
+        points = page["bordt_corners"](d).clone()
+        points[:, 0] /= 3
+        return points
+
+    return third
+
+
+CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
+    "ex-01-third": ("check_third", "third", [near_third, lambda page: page["bordt_corners"]]),
+    "ex-01-neuron": (
+        "check_neuron",
+        "best_neuron",
+        [lambda page: lambda eps: (0.5**0.5, (2 + 2 * eps**2) ** -0.5, eps * (2 + 2 * eps**2) ** -0.5)],
+    ),
+    "ex-01-images": (
+        "check_images",
+        "images_needed",
+        [lambda page: lambda k, d, mean, power: math.ceil(2 / (d * (mean - (k / d) ** 0.5) ** 2))],
+    ),
+}
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
+    check, defined, wrong = CASES[label]
+    page[check](answers(page, label)[defined])
+    assert capsys.readouterr().out == "right\n"
+    for make in wrong:
+        page[check](make(page))
+        assert capsys.readouterr().out.startswith("not yet")
+
+
+# Chance
+
+GAUSS = np.polynomial.legendre.leggauss(200)
+DIMENSIONS = st.integers(2, 400).flatmap(lambda d: st.tuples(st.integers(1, d - 1), st.just(d)))
+
+
+@given(DIMENSIONS)
+@settings(max_examples=40)
+def test_the_chance_level_is_the_mean_of_the_root_of_a_beta(case):
+    k, d = case
+    nodes, weights = GAUSS
+    angle = (nodes + 1) * np.pi / 4  # the squared fraction is sin^2 of it: no singularity is left
+    log_density = (k - 1) * np.log(np.sin(angle)) + (d - k - 1) * np.log(np.cos(angle))
+    density = np.exp(log_density - log_density.max()) * weights
+    assert tangent.chance_level(k, d) == pytest.approx((density * np.sin(angle)).sum() / density.sum(), rel=1e-6)
+
+
+@given(DIMENSIONS)
+def test_the_bounds_of_the_chance_level_hold(page, case):
+    k, d = case
+    ratio = tangent.chance_level(k, d) ** 2 * d / k
+    assert (1 - 0.5 / k) * (1 + 0.5 / d) < ratio + 1e-12
+    assert ratio - 1e-12 < 1 / ((1 + 0.5 / k) * (1 - 0.5 / d)) < 1
+    assert page["chance_spread"](k, d) ** 2 < (1 - k / d + 0.5 / d) / (2 * d) + 1e-12
+
+
+def test_both_simulations_have_the_exact_mean_and_spread(page):
+    for way in ("by_projection", "by_beta"):
+        v = np.asarray(page[way](3, 20, 4000, torch.Generator().manual_seed(0)))
+        spread = page["chance_spread"](3, 20)
+        assert v.mean() == pytest.approx(tangent.chance_level(3, 20), abs=4 * spread / 4000**0.5)
+        assert v.std() == pytest.approx(spread, rel=0.1)
+
+
+def test_a_blur_keeps_a_constant_picture_and_none_changes_nothing(page):
+    noise = torch.randn(2, 16, 16, dtype=torch.float64)
+    assert torch.allclose(page["blurred_noise"](noise, 0.0), noise)
+    assert torch.allclose(page["blurred_noise"](torch.ones_like(noise), 2.0), torch.ones_like(noise))
+
+
+# The curve and the widest margin
+
+
+@given(st.integers(2, 40))
+@settings(max_examples=20)
+def test_the_curve_is_half_along_half_across_and_does_not_cross_itself(page, d):
+    facts = page["b_facts"](page["bordt_corners"](d))
+    assert facts["oblique"] < 1e-12
+    assert facts["share"] == pytest.approx(0.5, abs=1e-12)
+    assert facts["rank"] == d
+    assert facts["gap"] > 0.1
+
+
+def test_crossing_legs_have_no_gap(page):
+    bow = torch.tensor([[0.0, 0], [1, 1], [1, 0], [0, 1]], dtype=torch.float64)
+    assert page["nearest_gap"](bow) == pytest.approx(0, abs=1e-12)
+    square = torch.tensor([[0.0, 0], [2, 0], [2, 3], [0, 3]], dtype=torch.float64)
+    assert page["nearest_gap"](square) == pytest.approx(2)
+
+
+@given(st.integers(2, 12), st.floats(1e-4, 0.05))
+@settings(max_examples=20)
+def test_rounded_corners_take_what_the_proof_says(page, d, r):
+    points = page["bordt_corners"](d)
+    v = F.normalize(points.roll(-1, 0) - points)
+    theta = (v * v.roll(1, 0)).sum(1).arccos()
+    expected = 2 * (d - 1 + (d - 1) ** 0.5) + float((r * theta - 2 * r * (theta / 2).tan()).sum())
+    fine = page["rounded_corners"](points, r, 200)
+    assert float((fine.roll(-1, 0) - fine).norm(dim=1).sum()) == pytest.approx(expected, rel=1e-5)
+
+
+@given(st.floats(0.01, 1), st.lists(st.floats(-1, 1), min_size=4, max_size=4))
+def test_no_neuron_beats_the_two_of_the_theorem(eps, theta):
+    size = np.linalg.norm(theta)
+    if size > 1e-6:
+        w, a, _, b = np.array(theta) / size
+        G = w / 2 * (max(a * eps + b, 0) - max(b - a * eps, 0))
+        V = eps / (2 * (1 + eps**2) ** 0.5)
+        assert V + 1e-12 > G
+
+
+def star(eps, d):
+    W = torch.zeros(2, d + 2, dtype=torch.float64)
+    W[:, 0] = torch.tensor([1.0, -1.0]) / 2**0.5
+    W[:, 1], W[:, -1] = W[:, 0] / (1 + eps**2) ** 0.5, eps / (2 + 2 * eps**2) ** 0.5
+    return W
+
+
+@given(st.floats(0.01, 0.19), st.integers(2, 8))
+@settings(max_examples=20)
+def test_the_network_of_widest_margin_has_the_stated_function_and_gradient(page, eps, d):
+    x, _, arc = page["curve_points"](d, 200, torch.Generator().manual_seed(d))
+    assert 0 <= arc.min() <= arc.max() <= 1
+    x = x[x[:, 0].abs() > eps]
+    W = star(eps, d)
+    assert torch.allclose(W.norm(dim=1), torch.ones(2, dtype=torch.float64))
+    expected = x[:, 0].sign() * (x[:, 0].abs() + eps) / (4 * (1 + eps**2) ** 0.5)
+    assert torch.allclose(page["two_layer"](W, x), expected)
+    first = torch.eye(d, dtype=torch.float64)[0] / (4 * (1 + eps**2) ** 0.5)
+    assert torch.allclose(page["two_layer_gradient"](W, x), first.expand(len(x), d))
+
+
+def test_the_climb_finds_the_value_of_the_theorem(page):
+    G, theta = page["climb_neurons"](0.2, 4, 30, torch.Generator().manual_seed(0), 800)
+    assert torch.allclose(theta.norm(dim=1), torch.ones(30, dtype=torch.float64))
+    assert float(G.max()) == pytest.approx(0.1 / 1.04**0.5, rel=1e-3)
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=10))
+def test_the_log_loss_is_the_logarithm_of_the_mean_loss(page, margins):
+    m = torch.tensor(margins, dtype=torch.float64)
+    assert float(page["log_loss"](m)) == pytest.approx(float(F.softplus(-m).mean().log()), abs=1e-9)
+    assert float(page["log_loss"](m + 1e4)) == pytest.approx(float(-m.min() - 1e4), abs=3)
+
+
+def test_training_separates_the_square(page):
+    x, _, _ = page["curve_points"](2, 200, torch.Generator().manual_seed(0))
+    x = x[x[:, 0].abs() > 0.2]
+    y = x[:, 0].sign()
+    for radius in (0.0, 0.1):
+        g = torch.Generator().manual_seed(1)
+        W = page["fit_two_layer"](x, y, width=60, steps=500, generator=g, radius=radius)
+        assert (y * page["two_layer"](W, x) > 0).all()
+
+
+# The density around a circle
+
+
+@given(st.floats(0.02, 0.5), st.floats(0.05, 1), st.integers(0, 1000))
+@settings(max_examples=20)
+def test_the_gradients_of_the_three_densities_are_those_of_the_proposition(page, distance, sigma, seed):
+    x, t, offset = page["b_ring"](20, distance, torch.Generator().manual_seed(seed))
+    model = partial(page["log_class_density"], decay=page["gaussian_decay"](sigma))
+    v = page["class_slope"](model, x)
+    band = page["class_slope"](partial(page["log_class_density"], decay=page["uniform_band"]), x)
+    assert torch.allclose(v, band - offset / sigma**2)
+    assert page["b_normal"](band, t).abs().max() < 1e-12
+    assert page["b_normal"](page["class_slope"](page["normalised_density"](model), x), t).abs().max() < 1e-9
+    expected = band.norm(dim=1) / (band.norm(dim=1) ** 2 + distance**2 / sigma**4).sqrt()
+    assert torch.allclose(tangent.fraction_in(t[..., None], v), expected)
+
+
+@given(st.floats(0.05, 0.3), st.floats(0.6, 1.5))
+@settings(max_examples=10)
+def test_the_noisy_circle_is_its_bessel_series(page, sigma, r):
+    n, ive = np.arange(1, 400), scipy.special.ive
+    kappa, concentration = r / sigma**2, page["B_KAPPA"]
+    c = ive(n, concentration) / ive(0, concentration)
+    exact = math.log((ive(0, kappa) + 2 * (c * ive(n, kappa)).sum()) / (2 * math.pi * sigma**2))
+    found = page["log_noisy_circle"](torch.tensor([[r, 0.0]], dtype=torch.float64), sigma)[0, 0]
+    assert float(found) == pytest.approx(exact - (r - 1) ** 2 / (2 * sigma**2), abs=1e-9)
