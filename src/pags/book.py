@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from pags import PRESETS, gates, paths, scoreboard, terminal
+from pags import PRESETS, gates, paths, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, replace_directory
 
@@ -87,10 +87,13 @@ def executed(chapter: str, preset: str) -> Path | None:
 
 
 def result_files(chapter: str, preset: str, notebook: Path) -> tuple[dict, dict]:
-    """Results and run record that belong to an executed notebook; empty where they are missing."""
+    """Results and run record that belong to an executed notebook; empty where they are missing. PagsError: damaged."""
     directory = (paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED) / preset
-    files = (directory / f"{chapter}{suffix}" for suffix in (".json", ".run.json"))
-    return tuple(json.loads(file.read_text(encoding="utf-8")) if file.exists() else {} for file in files)
+    result, run = (directory / f"{chapter}{suffix}" for suffix in (".json", ".run.json"))
+    return (
+        results.load(result) if result.exists() else {},
+        json.loads(run.read_text(encoding="utf-8")) if run.exists() else {},
+    )
 
 
 def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:

@@ -1,11 +1,10 @@
 """What was run: a row per chapter and preset, for `pags status`."""
 
 from collections import Counter
-from pathlib import Path
 
 import nbformat
 
-from pags import PRESETS, chapters, claims, paths, results
+from pags import PRESETS, book, chapters, claims, paths
 
 HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
@@ -31,19 +30,17 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
         return None
     if places == ["failed last"]:
         return chapter, preset, "", "", places[0], ""
-    notebook = nbformat.read(where[places[0]] / preset / f"{chapter}.ipynb", as_version=4)
-    about = notebook.metadata.get("papermill", {})
+    path = book.executed(chapter, preset)
+    about = nbformat.read(path, as_version=4).metadata.get("papermill", {})
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
-    directory = paths.RESULTS if places[0] == "here" else paths.PUBLISHED
-    said = _verdicts(directory / preset / f"{chapter}.json")
-    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), said
+    result, _ = book.result_files(chapter, preset, path)
+    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
 
 
-def _verdicts(path: Path) -> str:
-    """How many claims have which verdict by this results file."""
-    if not path.exists():
+def _verdicts(result: dict) -> str:
+    """How many claims have which verdict by these results."""
+    if not result:
         return "no results"
-    result = results.load(path)
     own = [claim for claim in claims.load() if claim.chapter == result["chapter"]]
     counts = Counter(verdict.word for verdict in claims.verdicts([result], own))
     return ", ".join(f"{counts[word]} {word}" for word in claims.WORDS if counts[word])
