@@ -19,7 +19,7 @@ from pags import chapters, stats, tangent
 CHAPTER = "01_theory_checks"
 NAMES = {"math": math, "np": np, "torch": torch, "F": F, "scipy": scipy, "partial": partial}
 NAMES |= {"stats": stats, "tangent": tangent}
-CONSTANTS = {"B_PAIRS", "B_TASKS", "B_KAPPA", "B_CENTRES"}
+CONSTANTS = {"B_KAPPA", "B_CENTRES"}
 
 
 def _definition(node):
@@ -62,12 +62,22 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
     "ex-01-neuron": (
         "check_neuron",
         "best_neuron",
-        [lambda page: lambda eps: (0.5**0.5, (2 + 2 * eps**2) ** -0.5, eps * (2 + 2 * eps**2) ** -0.5)],
+        [
+            lambda page: lambda eps: (0.5**0.5, (2 + 2 * eps**2) ** -0.5, eps * (2 + 2 * eps**2) ** -0.5),
+            lambda page: lambda eps: (math.nan, math.nan, math.nan),
+        ],
     ),
     "ex-01-images": (
         "check_images",
         "images_needed",
-        [lambda page: lambda k, d, mean, power: math.ceil(2 / (d * (mean - (k / d) ** 0.5) ** 2))],
+        [
+            lambda page: lambda k, d, mean, power: math.ceil(2 / (d * (mean - (k / d) ** 0.5) ** 2)),
+            lambda page: (
+                lambda k, d, mean, power: answers(page, "ex-01-images")["images_needed"](k, d, mean, power) + 1
+            ),
+            lambda page: lambda k, d, mean, power: 0,
+            lambda page: lambda k, d, mean, power: math.nan,
+        ],
     ),
 }
 
@@ -108,12 +118,11 @@ def test_the_bounds_of_the_chance_level_hold(page, case):
     assert page["chance_spread"](k, d) ** 2 < (1 - k / d + 0.5 / d) / (2 * d) + 1e-12
 
 
-def test_both_simulations_have_the_exact_mean_and_spread(page):
-    for way in ("by_projection", "by_beta"):
-        v = np.asarray(page[way](3, 20, 4000, torch.Generator().manual_seed(0)))
-        spread = page["chance_spread"](3, 20)
-        assert v.mean() == pytest.approx(tangent.chance_level(3, 20), abs=4 * spread / 4000**0.5)
-        assert v.std() == pytest.approx(spread, rel=0.1)
+def test_random_fractions_have_the_exact_mean_and_spread(page):
+    v = page["random_fractions"](3, 20, 4000, torch.Generator().manual_seed(0))
+    spread = page["chance_spread"](3, 20)
+    assert float(v.mean()) == pytest.approx(tangent.chance_level(3, 20), abs=4 * spread / 4000**0.5)
+    assert float(v.std()) == pytest.approx(spread, rel=0.1)
 
 
 def test_a_blur_keeps_a_constant_picture_and_none_changes_nothing(page):
@@ -128,11 +137,25 @@ def test_a_blur_keeps_a_constant_picture_and_none_changes_nothing(page):
 @given(st.integers(2, 40))
 @settings(max_examples=20)
 def test_the_curve_is_half_along_half_across_and_does_not_cross_itself(page, d):
-    facts = page["b_facts"](page["bordt_corners"](d))
+    facts = page["curve_facts"](page["bordt_corners"](d))
     assert facts["oblique"] < 1e-12
-    assert facts["share"] == pytest.approx(0.5, abs=1e-12)
-    assert facts["rank"] == d
+    assert facts["along"] == pytest.approx(d - 1 + (d - 1) ** 0.5, abs=1e-9)
+    assert facts["across"] == pytest.approx(facts["along"], abs=1e-9)
+    assert facts["span"] == d
     assert facts["gap"] > 0.1
+
+
+@given(st.integers(2, 12))
+@settings(max_examples=11)
+def test_the_theorem_s_bound_holds_on_the_rounded_curve(page, d):
+    eps, r, points = 0.005, 0.001, page["bordt_corners"](d)
+    legs = F.normalize(points.roll(-1, 0) - points)
+    taken = 2 * r * float(((legs * legs.roll(1, 0)).sum(1).arccos() / 2).tan().sum())
+    half, along = d - 1 + (d - 1) ** 0.5, int((legs[:, 0].abs() > 0.5).sum())
+    assert 0.02 * half > 2 * eps * along + taken
+    tangent_share, orthogonal = page["curve_shares"](d, eps, r)
+    assert tangent_share + 1e-9 > (half - 2 * eps * along - taken) / (2 * half) > 0.49
+    assert orthogonal + 1e-9 > (half - taken) / (2 * half) > 0.49
 
 
 def test_crossing_legs_have_no_gap(page):
@@ -163,25 +186,19 @@ def test_no_neuron_beats_the_two_of_the_theorem(eps, theta):
         assert V + 1e-12 > G
 
 
-def star(eps, d):
-    W = torch.zeros(2, d + 2, dtype=torch.float64)
-    W[:, 0] = torch.tensor([1.0, -1.0]) / 2**0.5
-    W[:, 1], W[:, -1] = W[:, 0] / (1 + eps**2) ** 0.5, eps / (2 + 2 * eps**2) ** 0.5
-    return W
-
-
 @given(st.floats(0.01, 0.19), st.integers(2, 8))
 @settings(max_examples=20)
 def test_the_network_of_widest_margin_has_the_stated_function_and_gradient(page, eps, d):
     x, _, arc = page["curve_points"](d, 200, torch.Generator().manual_seed(d))
     assert 0 <= arc.min() <= arc.max() <= 1
     x = x[x[:, 0].abs() > eps]
-    W = star(eps, d)
+    W = page["widest_margin"](eps, d)
     assert torch.allclose(W.norm(dim=1), torch.ones(2, dtype=torch.float64))
     expected = x[:, 0].sign() * (x[:, 0].abs() + eps) / (4 * (1 + eps**2) ** 0.5)
     assert torch.allclose(page["two_layer"](W, x), expected)
     first = torch.eye(d, dtype=torch.float64)[0] / (4 * (1 + eps**2) ** 0.5)
-    assert torch.allclose(page["two_layer_gradient"](W, x), first.expand(len(x), d))
+    found = page["input_gradient"](partial(page["two_layer"], W), x)
+    assert torch.allclose(found, first.expand(len(x), d))
 
 
 def test_the_climb_finds_the_value_of_the_theorem(page):
@@ -213,15 +230,29 @@ def test_training_separates_the_square(page):
 @given(st.floats(0.02, 0.5), st.floats(0.05, 1), st.integers(0, 1000))
 @settings(max_examples=20)
 def test_the_gradients_of_the_three_densities_are_those_of_the_proposition(page, distance, sigma, seed):
-    x, t, offset = page["b_ring"](20, distance, torch.Generator().manual_seed(seed))
-    model = partial(page["log_class_density"], decay=page["gaussian_decay"](sigma))
+    x, t, away = page["b_ring"](20, distance, torch.Generator().manual_seed(seed))
+    model = partial(page["log_class_density"], sigma=sigma)
     v = page["class_slope"](model, x)
-    band = page["class_slope"](partial(page["log_class_density"], decay=page["uniform_band"]), x)
-    assert torch.allclose(v, band - offset / sigma**2)
-    assert page["b_normal"](band, t).abs().max() < 1e-12
-    assert page["b_normal"](page["class_slope"](page["normalised_density"](model), x), t).abs().max() < 1e-9
+    band = page["class_slope"](partial(page["log_class_density"], sigma=math.inf), x)
+    ratio = page["class_slope"](page["normalised_density"](model), x)
+    assert torch.allclose(v, band - distance * away / sigma**2)
+    assert (band - tangent.project(t, band)).abs().max() < 1e-12
+    assert (ratio - tangent.project(t, ratio)).abs().max() < 1e-9
     expected = band.norm(dim=1) / (band.norm(dim=1) ** 2 + distance**2 / sigma**4).sqrt()
-    assert torch.allclose(tangent.fraction_in(t[..., None], v), expected)
+    assert torch.allclose(tangent.fraction_in(t, v), expected)
+
+
+@given(st.floats(0, 2 * math.pi), st.floats(0.02, 0.05))
+@settings(max_examples=10)
+def test_noise_on_a_circle_has_the_normal_parts_of_the_proposition(page, angle, sigma):
+    x = torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64)
+    f, kappa = partial(page["log_noisy_circle"], sigma=sigma), page["B_KAPPA"]
+    weights = kappa * (angle - page["B_CENTRES"]).cos()
+    bend = kappa**2 - weights**2 - weights  # q_i'' / q_i
+    raw, ratio = ((page["class_slope"](g, x) * x).sum() for g in (f, page["normalised_density"](f)))
+    assert float(raw) == pytest.approx(-0.5, abs=10 * sigma**2)
+    limit = -0.5 * float(bend[0] - (weights.softmax(0) * bend).sum())
+    assert float(ratio) / sigma**2 == pytest.approx(limit, abs=40 * sigma**2)
 
 
 @given(st.floats(0.05, 0.3), st.floats(0.6, 1.5))
