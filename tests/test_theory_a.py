@@ -51,7 +51,7 @@ def first_order(g, H, off, tolerance):
 
 
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
-    "ex-01-a-bend": ("check_bend", "score", [lambda angle: torch.sin(angle - math.pi / 4), torch.cos]),
+    "ex-01-a-bend": ("check_bend", "score", [lambda angle: torch.sin(angle - math.pi / 4), torch.cos, lambda a: a]),
     "ex-01-a-small": ("check_small", "largest", [first_order, lambda *_: math.inf]),
     "ex-01-a-useless": ("check_useless", "used", [lambda C, c, i: abs(float(c[i])) > 1e-9]),
 }
@@ -67,43 +67,53 @@ def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
         assert capsys.readouterr().out.startswith("not yet")
 
 
-def problem(seed, d, k):
-    """A gradient, a Hessian and the projection off a k-dimensional tangent space of R^d."""
+def problem(page, seed, d, k):
+    """A gradient, a Hessian, a tangent basis of k dimensions in R^d and the projection off it."""
     g = torch.Generator().manual_seed(seed)
-    a, H, T = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((d,), (d, d), (d, k)))
-    T = torch.linalg.qr(T).Q
-    return a, H + H.mT, torch.eye(d, dtype=torch.float64) - T @ T.mT
+    a, H, T = page["normal"](g, d), page["normal"](g, d, d), torch.linalg.qr(page["normal"](g, d, k)).Q
+    return a, H + H.mT, T, torch.eye(d, dtype=torch.float64) - T @ T.mT
 
 
 @given(seeds, st.integers(2, 4), st.floats(0.01, 10))
 @few
-def test_the_second_moment_of_a_quadratic_is_exact(page, seed, d, sigma):
-    a, H, off = problem(seed, d, 1)
+def test_the_robustness_of_a_quadratic_is_exact(page, seed, d, sigma):
+    a, H, _, off = problem(page, seed, d, 1)
     nodes, weights = np.polynomial.hermite_e.hermegauss(5)  # exact for polynomials of degree 9; this one has 4
     u = sigma * torch.tensor(list(itertools.product(nodes, repeat=d)))
     w = torch.tensor([math.prod(p) for p in itertools.product(weights / weights.sum(), repeat=d)])
-    v = u @ off
-    expected = (w * (v @ a + ((v @ H) * v).sum(1) / 2) ** 2).sum()
-    assert float(page["second_moment"](a, H, off, sigma)) == pytest.approx(float(expected), rel=1e-9)
+    whole, part = ((w * (v @ a + ((v @ H) * v).sum(1) / 2) ** 2).sum() for v in (u, u @ off))
+    assert float(page["second_moment"](a, H, off, sigma)) == pytest.approx(float(part), rel=1e-9)
+    assert float(page["exact_robustness"](a, H, off, sigma)) == pytest.approx(float(part / whole), rel=1e-9)
 
 
 @given(seeds, st.integers(2, 8))
 @few
 def test_robustness_tends_to_alignment_with_the_square_of_sigma(page, seed, d):
-    a, H, off = problem(seed, d, 1)
+    a, H, _, off = problem(page, seed, d, 1)
     rho_2 = (off @ a).square().sum() / a.square().sum()
     gaps = [float((page["exact_robustness"](a, H, off, s) - rho_2).abs()) for s in (1e-3, 2e-3)]
     assert gaps[1] < 5 * gaps[0] + 1e-12
     assert gaps[0] < 1e-5 * (1 + float(H.square().sum() + H.trace() ** 2) / float(a.square().sum()))
 
 
-def test_the_control_variate_does_not_change_the_mean(page):
-    a, H, off = problem(0, 5, 2)
-    v = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64) @ off
-    f = lambda x: x @ a + ((x @ H) * x).sum(1) / 2  # noqa: E731
-    slope = off @ a
-    found = 0.25 * slope.square().sum() + page["mean_square"](f, torch.zeros(5).double(), slope, v, 0.5)
-    assert float(found) == pytest.approx(float(page["second_moment"](a, H, off, 0.5)), rel=0.05)
+@given(seeds, st.integers(1, 5), st.integers(1, 6))
+@few
+def test_two_bends_that_cancel_make_rho_1_exceed_one_from_three_dimensions_on(page, seed, k, codimension):
+    d = k + codimension
+    a, _, T, off = problem(page, seed, d, k)
+    H = off - codimension / k * (T @ T.mT)
+    limit = float(page["exact_robustness"](0 * a, H, off, 1.0))
+    assert limit == pytest.approx(k * (d - k + 2) / (2 * d))
+    assert (limit > 1 + 1e-9) == (k > 2)
+    assert float(page["exact_robustness"](a, H, off, 1e6)) == pytest.approx(limit, rel=1e-6)
+
+
+@pytest.mark.parametrize("known", [0, 1])  # whether the gradient's part is drawn or exact
+def test_the_simulation_has_the_mean_of_the_formula(page, known):
+    a, H, T, off = problem(page, 0, 5, 2)
+    v = page["normal"](torch.Generator().manual_seed(1), 50_000, 5)
+    found = page["robustness"](lambda x: x @ a + ((x @ H) * x).sum(1) / 2, 0 * a, known * a, T, 0.5, v)
+    assert float(found) == pytest.approx(float(page["exact_robustness"](a, H, off, 0.5)), rel=0.03)
 
 
 @given(st.floats(0.1, 1.4), st.floats(0.0, 3), st.floats(0.1, 5))
@@ -127,12 +137,58 @@ def test_the_suppressor_is_the_derivative_of_bayes_rule(page, seed, k, m):
     assert torch.allclose(E, page["suppressor"](mu, S).expand_as(E), atol=1e-8)
 
 
-def test_the_slope_of_the_small_net_is_its_gradient(page):
-    g = torch.Generator().manual_seed(0)
-    net = [torch.randn(*s, generator=g, dtype=torch.float64) for s in ((4, 6), (4,), (4,))]
-    x = torch.randn(5, 6, generator=g, dtype=torch.float64).requires_grad_()
-    (E,) = torch.autograd.grad(page["score"](net, x).sum(), x)
-    assert torch.allclose(page["slope"](net, x), E)
+@given(st.floats(-0.95, 0.95), st.floats(0.1, 2))
+@few
+def test_a_suppressor_raises_the_accuracy_as_said(page, r, mu):
+    S = torch.tensor([[1, r], [r, 1]], dtype=torch.float64)
+    w = page["suppressor"](torch.tensor([mu], dtype=torch.float64), S)
+    assert w.tolist() == pytest.approx([2 * mu / (1 - r**2), -2 * mu * r / (1 - r**2)])
+    assert float(w[1] ** 2 / w.square().sum()) == pytest.approx(r**2 / (1 + r**2))
+    assert float(w[0] * mu / (w @ S @ w).sqrt()) == pytest.approx(mu / math.sqrt(1 - r**2))  # accuracy: Phi of this
+
+
+@given(seeds)
+@few
+def test_bayes_rule_does_not_see_an_independent_distractor(page, seed):
+    g = torch.Generator().manual_seed(seed)
+    S_s, S_t, mu, x = page["covariance"](2, g), page["covariance"](3, g), page["normal"](g, 2), page["normal"](g, 6, 5)
+    found = page["bayes"](x, torch.cat([mu, torch.zeros(3).double()]), torch.block_diag(S_s, S_t))
+    log_odds = 2 * x[:, :2] @ torch.linalg.solve(S_s, mu)
+    assert torch.allclose(found, F.logsigmoid(torch.stack([-log_odds, log_odds], 1)))
+
+
+def test_logistic_regression_spends_on_a_distractor_what_fisher_says(page):
+    g, d = torch.Generator().manual_seed(0), 6
+    S, mean = page["covariance"](d, g), torch.zeros(d).double()  # nothing but distractor: p = 1/2
+    w = torch.stack([page["logistic"](*page["sample"](1000, mean, S, g)) for _ in range(200)])
+    expected = torch.linalg.inv(S).trace() / (1000 / 4)
+    assert float(w.square().sum(1).mean()) == pytest.approx(float(expected), rel=0.15)
+
+
+@given(seeds)
+@few
+def test_the_small_nets_have_the_gradient_and_the_objective_of_the_text(page, seed):
+    g = torch.Generator().manual_seed(seed)
+    net = [page["normal"](g, *s) for s in ((2, 3, 4, 6), (2, 3, 1, 4), (2, 3, 1, 4))]  # two weights, three repetitions
+    x, y = page["normal"](g, 3, 5, 6).expand(2, 3, 5, 6).clone().requires_grad_(), page["normal"](g, 3, 5).sign()
+    scores, c = page["forward"](net, x)
+    (E,) = torch.autograd.grad(scores.sum(), x)
+    assert torch.allclose(c @ net[0], E)
+    lam = torch.tensor([0.0, 0.7], dtype=torch.float64)[:, None, None]
+    expected = (F.softplus(-y * scores) + lam * E.square().sum(-1)).mean(-1)
+    assert torch.allclose(page["objective"](net, x, y, lam), expected)
+
+
+@given(seeds, st.integers(1, 5))
+@few
+def test_projecting_the_first_layer_removes_the_off_part_and_nothing_else(page, seed, k):
+    g = torch.Generator().manual_seed(seed)
+    W, b, a = (page["normal"](g, *s) for s in ((4, 6), (1, 4), (1, 4)))
+    T = torch.linalg.qr(page["normal"](g, 6, k)).Q
+    x = page["normal"](g, 5, k) @ T.mT  # on the subspace
+    (scores, c), (projected, c_p) = page["forward"]([W, b, a], x), page["forward"]([W @ T @ T.mT, b, a], x)
+    assert torch.allclose(scores, projected)
+    assert torch.allclose(c_p @ W @ T @ T.mT, c @ W @ T @ T.mT)
 
 
 @given(seeds, st.floats(0.05, 2))
@@ -154,3 +210,6 @@ def test_ridge_is_where_descent_ends_and_lies_in_the_span(page, seed, lam):
 def test_a_useless_input_has_the_weight_of_the_closed_form(page, r, lam):
     expected = np.linalg.solve([[1 + lam, r], [r, 1 + lam]], [0.5, 0])
     assert page["two_inputs"](r, lam) == pytest.approx(expected)
+    plain = page["two_inputs"](r, 0.0)  # the gain over the first input alone, at b = 1/2
+    assert 0.5 * plain[0] - 0.25 == pytest.approx(0.25 * r**2 / (1 - r**2))
+    assert abs(expected[1] / expected[0]) == pytest.approx(abs(r) / (1 + lam))

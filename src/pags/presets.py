@@ -33,6 +33,7 @@ class Theory:
     penalty_n: int
     penalty_test: int
     penalty_steps: int
+    penalty_seeds: int
     useless_n: int
     chance_draws: int
     chance_images: int
@@ -318,6 +319,7 @@ _THEORY = {
         penalty_n=400,
         penalty_test=150,
         penalty_steps=250,
+        penalty_seeds=5,
         useless_n=20_000,
         chance_draws=4000,
         chance_images=100,
@@ -353,6 +355,7 @@ _THEORY = {
         penalty_n=1000,
         penalty_test=500,
         penalty_steps=1000,
+        penalty_seeds=5,
         useless_n=100_000,
         chance_draws=20_000,
         chance_images=500,
@@ -388,6 +391,7 @@ _THEORY = {
         penalty_n=1000,
         penalty_test=500,
         penalty_steps=3000,
+        penalty_seeds=10,
         useless_n=100_000,
         chance_draws=100_000,
         chance_images=2000,
