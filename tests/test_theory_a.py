@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pags import chapters, stats, tangent
 
 CHAPTER = "01_theory_checks"
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 10_000)
 
 
@@ -160,9 +160,9 @@ def test_bayes_rule_does_not_see_an_independent_distractor(page, seed):
 def test_logistic_regression_spends_on_a_distractor_what_fisher_says(page):
     g, d = torch.Generator().manual_seed(0), 6
     S, mean = page["covariance"](d, g), torch.zeros(d).double()  # nothing but distractor: p = 1/2
-    w = torch.stack([page["logistic"](*page["sample"](1000, mean, S, g)) for _ in range(200)])
-    expected = torch.linalg.inv(S).trace() / (1000 / 4)
-    assert float(w.square().sum(1).mean()) == pytest.approx(float(expected), rel=0.15)
+    w = torch.stack([page["logistic"](*page["sample"](500, mean, S, g), steps=4) for _ in range(100)])
+    expected = torch.linalg.inv(S).trace() / (500 / 4)
+    assert float(w.square().sum(1).mean()) == pytest.approx(float(expected), rel=0.25)
 
 
 @given(seeds)
@@ -171,7 +171,7 @@ def test_the_small_nets_have_the_gradient_and_the_objective_of_the_text(page, se
     g = torch.Generator().manual_seed(seed)
     net = [page["normal"](g, *s) for s in ((2, 3, 4, 6), (2, 3, 1, 4), (2, 3, 1, 4))]  # two weights, three repetitions
     x, y = page["normal"](g, 3, 5, 6).expand(2, 3, 5, 6).clone().requires_grad_(), page["normal"](g, 3, 5).sign()
-    scores, c = page["forward"](net, x)
+    scores, c = page["tanh_net"](net, x)
     (E,) = torch.autograd.grad(scores.sum(), x)
     assert torch.allclose(c @ net[0], E)
     lam = torch.tensor([0.0, 0.7], dtype=torch.float64)[:, None, None]
@@ -186,7 +186,7 @@ def test_projecting_the_first_layer_removes_the_off_part_and_nothing_else(page, 
     W, b, a = (page["normal"](g, *s) for s in ((4, 6), (1, 4), (1, 4)))
     T = torch.linalg.qr(page["normal"](g, 6, k)).Q
     x = page["normal"](g, 5, k) @ T.mT  # on the subspace
-    (scores, c), (projected, c_p) = page["forward"]([W, b, a], x), page["forward"]([W @ T @ T.mT, b, a], x)
+    (scores, c), (projected, c_p) = page["tanh_net"]([W, b, a], x), page["tanh_net"]([W @ T @ T.mT, b, a], x)
     assert torch.allclose(scores, projected)
     assert torch.allclose(c_p @ W @ T @ T.mT, c @ W @ T @ T.mT)
 
