@@ -50,9 +50,23 @@ def first_order(g, H, off, tolerance):
     return float((tolerance * g.square().sum() / (q_off - share * q).abs()).sqrt())
 
 
+def shifted(angle):
+    """Continuous, but too calm at pi."""
+    return torch.sin(angle - math.pi / 4)
+
+
+def jump(angle):
+    """High around pi, but with a jump on the way."""
+    return 0.01 * torch.sin(angle) + (angle.abs() > 3.0)
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
-    "ex-01-a-bend": ("check_bend", "score", [lambda angle: torch.sin(angle - math.pi / 4), torch.cos, lambda a: a]),
-    "ex-01-a-small": ("check_small", "largest", [first_order, lambda *_: math.inf]),
+    "ex-01-a-bend": ("check_bend", "score", [shifted, torch.cos, lambda a: a, jump, lambda a: a * math.nan]),
+    "ex-01-a-small": (
+        "check_small",
+        "largest",
+        [first_order, lambda *_: math.inf, lambda *_: math.nan, lambda *_: -1.0],
+    ),
     "ex-01-a-useless": ("check_useless", "used", [lambda C, c, i: abs(float(c[i])) > 1e-9]),
 }
 
