@@ -41,6 +41,7 @@ METHODS = {
     "integrated gradients": attribution.integrated_gradients,
     "averaged gradients": lambda *a: attribution.integrated_gradients(*a, times_input=False),
     "smoothgrad": lambda *a: attribution.smoothgrad(*a, generator=generator()),
+    "loss gradient": attribution.loss_gradient,
 }
 
 
@@ -52,6 +53,33 @@ def test_the_gradient_is_captums(activation, x, target):
     net = make_net(activation)
     expected = captum.attr.Saliency(net).attribute(x.clone().requires_grad_(), target=target, abs=False)
     torch.testing.assert_close(attribution.gradient(net, x, target), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+@pytest.mark.parametrize("in_place", [True, False])
+def test_guided_backprop_is_captums(x, target, in_place):
+    net = make_net(nn.ReLU)
+    expected = captum.attr.GuidedBackprop(net).attribute(x.clone().requires_grad_(), target=target).detach()
+    plain = attribution.gradient(net, x, target)
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = in_place
+    torch.testing.assert_close(attribution.guided_backprop(net, x, target), expected)
+    assert not torch.allclose(plain, expected)
+    torch.testing.assert_close(attribution.gradient(net, x, target), plain)  # the hooks are gone
+    assert all(module.inplace == in_place for module in net.modules() if isinstance(module, nn.ReLU))
+
+
+def test_guided_backprop_refuses_a_net_that_it_cannot_change(net, x):
+    with pytest.raises(ValueError, match="none"):
+        attribution.guided_backprop(net, x)
+
+
+def test_the_loss_gradient_is_the_logits_mixed_by_their_probabilities(net, x, target):
+    p = net(x).softmax(1).detach()
+    logits = [attribution.gradient(net, x, torch.full_like(target, c)) for c in range(3)]
+    mixed = sum(p[:, c, None, None, None] * logits[c] for c in range(3)) - attribution.gradient(net, x, target)
+    torch.testing.assert_close(attribution.loss_gradient(net, x, target), mixed)
 
 
 def test_input_x_gradient_is_captums(net, x, target):

@@ -163,11 +163,20 @@ def test_lenet_is_that_of_the_example():
     assert not any(isinstance(m, torch.nn.Dropout) for m in nets.lenet(dropout=False).modules())
 
 
-@pytest.mark.parametrize("make", [nets.lenet, nets.resnet])
-@pytest.mark.parametrize(("size", "classes", "channels"), [(32, 10, 1), (48, 3, 3)])
-def test_nets_take_images_of_any_size_and_give_logits(make, size, classes, channels):
-    net = make(size, classes, channels=channels).eval()
-    assert net(torch.rand(2, channels, size, size)).shape == (2, classes)
+@pytest.mark.parametrize("name", classify.NETS)
+@pytest.mark.parametrize(("size", "classes", "channels"), [(32, 10, 1), (48, 3, 3), ((56, 28), 2, 1)])
+def test_nets_take_images_of_any_size_and_give_logits(name, size, classes, channels):
+    net = classify.NETS[name](size, classes, dropout=False, channels=channels).eval()
+    h, w = (size, size) if isinstance(size, int) else size
+    assert net(torch.rand(2, channels, h, w)).shape == (2, classes)
+
+
+def test_the_small_resnet_is_resnet18_behind_its_stem():
+    small, large = nets.small_resnet(), nets.resnet()
+    stem = sum(p.numel() for p in large.conv1.parameters()) - sum(p.numel() for p in small[0].parameters())
+    assert sum(p.numel() for p in large.parameters()) - sum(p.numel() for p in small.parameters()) == stem
+    size = [m.stride[0] for m in small.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert [stride for stride in size if stride > 1] == [2, 2, 2]
 
 
 def test_simplenet_scales_its_channels():

@@ -1,5 +1,7 @@
 """The training loop: resuming, seeding, schedules, objectives."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -141,6 +143,22 @@ def test_every_epoch_shows_every_example_once_in_a_new_order():
 
 
 # The schedule
+
+
+def test_the_rate_falls_by_the_factor_that_is_named():
+    schedule = train.Schedule(epochs=60, batch=8, lr=0.1, drops=(20, 40), adam=False, factor=0.75)
+    assert [schedule.lr_at(epoch) for epoch in (19, 20, 39, 40)] == pytest.approx([0.1, 0.075, 0.075, 0.05625])
+
+
+def test_training_stops_after_the_first_epoch_whose_loss_is_low_enough(points, tmp_path):
+    whole = fit(make_net(), points)
+    losses = [entry["loss"] for entry in whole]
+    stop = (losses[1] + losses[2]) / 2
+    assert losses[0] > losses[1] > stop > losses[2]
+    schedule = dataclasses.replace(SCHEDULES["adam"], stop=stop)
+    checkpoint = Checkpoint(tmp_path / "a.checkpoint", every=0)
+    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == whole[:3]
+    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == whole[:3]  # resumed, it stays stopped
 
 
 @pytest.mark.parametrize("adam", [True, False])

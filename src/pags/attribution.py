@@ -1,13 +1,15 @@
 """Gradient-based attributions.
 
-Axes: n examples, c classes; an attribution has the shape of the images x (n, ...). All methods explain the logit of
-`target` (n,), by default the predicted class. Call `net.eval()` first: every method must see the net that predicts.
+Axes: n examples, c classes; an attribution has the shape of the images x (n, ...). All methods but `loss_gradient`
+explain the logit of `target` (n,), by default the predicted class. Call `net.eval()` first: every method must see the
+net that predicts.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import tangent
@@ -26,6 +28,42 @@ def gradient(net: nn.Module, x: Tensor, target: Tensor | None = None) -> Tensor:
         logits = net(x)
         target = logits.argmax(1) if target is None else target
         return torch.autograd.grad(logits.gather(1, target[:, None]).sum(), x)[0]
+
+
+def loss_gradient(net: nn.Module, x: Tensor, target: Tensor | None = None) -> Tensor:
+    """Gradient of the cross-entropy at `target` with respect to each image, like x. Signed.
+
+    Where the net is so sure that its probability rounds to one it is exactly zero: give it a net in double precision.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        logits = net(x)
+        target = logits.argmax(1) if target is None else target
+        return torch.autograd.grad(F.cross_entropy(logits, target, reduction="sum"), x)[0]
+
+
+def guided_backprop(net: nn.Module, x: Tensor, target: Tensor | None = None) -> Tensor:
+    """The gradient with negative parts dropped at each rectifier on the way back, like x (Springenberg et al. 2015).
+
+    Only rectifiers that are modules (`nn.ReLU`) can be changed; ValueError for a net that has none.
+    """
+    rectifiers = [module for module in net.modules() if isinstance(module, nn.ReLU)]
+    if not rectifiers:
+        raise ValueError("guided backprop changes modules of type nn.ReLU, and this net has none")
+    in_place = [module.inplace for module in rectifiers]
+    hooks = [module.register_full_backward_hook(_positive) for module in rectifiers]
+    try:
+        for module in rectifiers:
+            module.inplace = False  # autograd refuses hooks where the input is overwritten
+        return gradient(net, x, target)
+    finally:
+        for module, hook, before in zip(rectifiers, hooks, in_place, strict=True):
+            hook.remove()
+            module.inplace = before
+
+
+def _positive(module: nn.Module, grad_input: tuple[Tensor], grad_output: tuple[Tensor]) -> tuple[Tensor]:
+    return (grad_input[0].clamp(min=0),)
 
 
 def input_x_gradient(net: nn.Module, x: Tensor, target: Tensor | None = None) -> Tensor:

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from pags import attack, attribution, nets, tangent, train
 
-NETS = {"lenet": nets.lenet, "resnet18": nets.resnet}
+NETS = {
+    "mlp": nets.mlp,
+    "lenet": nets.lenet,
+    "resnet18": nets.resnet,
+    "small_resnet18": nets.small_resnet,
+    "narrow_resnet18": partial(nets.small_resnet, width=16),
+}
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ def look(probe: Probe, net: nn.Module) -> dict[str, float]:
 
 def make_net(config: Config, images) -> nn.Module:
     """The net of `config` for these images, with fresh parameters."""
-    channels, size = images.x.shape[1], images.x.shape[-1]
-    return NETS[config.net](size, images.classes, dropout=config.dropout, channels=channels)
+    channels, h, w = images.x.shape[1:]
+    return NETS[config.net]((h, w), images.classes, dropout=config.dropout, channels=channels)
 
 
 def objective(config: Config) -> train.Objective:

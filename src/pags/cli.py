@@ -97,7 +97,7 @@ def claims() -> None:
 
 @command.group()
 def data() -> None:
-    """The data sets: what there is, fetch one, check what lies in the data directory."""
+    """The data sets: what there is, fetch one, check what lies in the data directory, export BlockMNIST."""
 
 
 @data.command("list")
@@ -132,6 +132,31 @@ def check(name, data_dir) -> None:
         for split in ("train", "test"):
             content = sets.load(found, split, data_dir=data_dir)
             click.echo(f"{found:<16}{split:<6}{tuple(content.x.shape)}  {content.fingerprint[:12]}")
+
+
+@data.command()
+@click.argument("name", type=click.Choice(["blockmnist"]))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Directory to write to.")
+@click.option("--signal", default="mnist", show_default=True, help="Data set of the signal blocks.")
+@click.option("--null", default="patch", show_default=True, help="The null block: patch, or a data set.")
+@click.option("--classes", default="0,1", show_default=True, help="Classes of the signal, separated by commas.")
+@click.option("--blocks", default=2, show_default=True, type=int, help="Blocks in an image.")
+@click.option("--p-top", default=0.5, show_default=True, help="Probability that the signal is on top; 1 for Top.")
+@click.option("--train", default=0, type=click.IntRange(0), help="Training images (default: all there are).")
+@click.option("--test", default=0, type=click.IntRange(0), help="Test images (default: all there are).")
+@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@DATA_DIR
+def export(name, out, classes, data_dir, **settings) -> None:
+    """Write a made data set with its masks as npz, and a description as json: pags data export blockmnist --out D."""
+    from pathlib import Path
+
+    from pags import blocks
+
+    try:
+        numbers = tuple(int(word) for word in classes.split(","))
+    except ValueError:
+        raise UsageError(f"--classes {classes!r}: write whole numbers separated by commas, like 0,1") from None
+    click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), Path(out), data_dir))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -1,29 +1,65 @@
-"""The classifiers: LeNet as in pytorch/examples, SimpleNet-V1, and torchvision's ResNet18 for one channel.
+"""The classifiers: an MLP, LeNet as in pytorch/examples, SimpleNet-V1, and ResNet18 for large and for small images.
 
-Axes: n examples, c classes. Images are (n, channels, h, w). All nets return logits (n, c) and start in training mode.
+Axes: n examples, c classes. Images are (n, channels, h, w); a `size` is (h, w), or one number for both. All nets return
+logits (n, c) and start in training mode.
 """
 
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock
+
+Size = int | tuple[int, int]
 
 
-def lenet(size: int = 32, classes: int = 10, *, dropout: bool = True, channels: int = 1) -> nn.Sequential:
+def _sides(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def mlp(
+    size: Size = 32, classes: int = 10, *, dropout: bool = False, channels: int = 1, width: int = 512
+) -> nn.Sequential:
+    """Two hidden layers of `width` rectified units; no dropout to switch."""
+    h, w = _sides(size)
+    return nn.Sequential(
+        *[nn.Flatten(), nn.Linear(channels * h * w, width), nn.ReLU()],
+        *[nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes)],
+    )
+
+
+def lenet(size: Size = 32, classes: int = 10, *, dropout: bool = True, channels: int = 1) -> nn.Sequential:
     """Two 3 x 3 convolutions and two linear layers, with ("dropout" true) the example's dropout of 25 and 50 %."""
     keep = nn.Dropout if dropout else lambda p: nn.Identity()
-    features = 64 * (size // 2 - 2) ** 2
+    h, w = _sides(size)
+    features = 64 * (h // 2 - 2) * (w // 2 - 2)
     return nn.Sequential(
         *[nn.Conv2d(channels, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), keep(0.25)],
         *[nn.Flatten(), nn.Linear(features, 128), nn.ReLU(), keep(0.5), nn.Linear(128, classes)],
     )
 
 
-def resnet(size: int = 224, classes: int = 10, *, dropout: bool = False, channels: int = 1) -> nn.Module:
+def resnet(size: Size = 224, classes: int = 10, *, dropout: bool = False, channels: int = 1) -> nn.Module:
     """torchvision's ResNet18 from scratch, its 7 x 7 stem made for `channels`; any size, no dropout to switch."""
     net = resnet18(num_classes=classes)
     net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     return net
+
+
+def small_resnet(
+    size: Size = 32, classes: int = 10, *, dropout: bool = False, channels: int = 1, width: int = 64
+) -> nn.Sequential:
+    """ResNet18 with the stem for small images, 3 x 3 and without pooling; `width` is that of its first stage."""
+
+    def stage(a: int, b: int, stride: int) -> list[nn.Module]:
+        same = a == b and stride == 1
+        short = None if same else nn.Sequential(nn.Conv2d(a, b, 1, stride, bias=False), nn.BatchNorm2d(b))
+        return [BasicBlock(a, b, stride, short), BasicBlock(b, b)]
+
+    stem = [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    widths = [width, width, 2 * width, 4 * width, 8 * width]
+    stages = [layer for i, (a, b) in enumerate(pairwise(widths)) for layer in stage(a, b, 1 + (i > 0))]
+    return nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, classes))
 
 
 class GlobalMaxPool(nn.Module):

@@ -19,7 +19,10 @@ Objective = Callable[..., dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Epochs, batch size and learning rate; `drops` lists the epochs after which the rate falls to a tenth."""
+    """Epochs, batch size and learning rate; after each epoch in `drops` the rate is multiplied by `factor`.
+
+    With `stop` above zero the training ends after the first epoch whose mean loss is below it.
+    """
 
     epochs: int
     batch: int
@@ -28,10 +31,12 @@ class Schedule:
     adam: bool = True
     momentum: float = 0.0
     weight_decay: float = 0.0
+    factor: float = 0.1
+    stop: float = 0.0
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate during `epoch`, counted from 0."""
-        return self.lr * 0.1 ** sum(epoch >= drop for drop in self.drops)
+        return self.lr * self.factor ** sum(epoch >= drop for drop in self.drops)
 
     def optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         """Adam, or SGD if `adam` is false."""
@@ -91,6 +96,8 @@ def fit(
         net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
         history, first = state["history"], state["epoch"]
+        if history[-1]["loss"] < schedule.stop:
+            first = schedule.epochs
     n, steps, totals = len(data[0]), -(-len(data[0]) // schedule.batch), {}
     plan = batches(n, schedule, seed=seed, first=first)
     for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
@@ -107,6 +114,8 @@ def fit(
             if checkpoint is not None:
                 state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save({**state, "history": history, "epoch": epoch + 1})
+            if history[-1]["loss"] < schedule.stop:
+                break
     if schedule.epochs * steps in watch_at:
         history.append({"step": schedule.epochs * steps, **watch(net.eval())})
     net.eval()
