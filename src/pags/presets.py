@@ -117,6 +117,40 @@ class Fractions:
         return self.manifold.data
 
 
+@dataclass(frozen=True)
+class BlockMnist:
+    """Chapter 05: the digits, the networks and their trainings, and the grids that test what leaks and why.
+
+    `n`, `conv_n` and `many_n` are training images: for the MLPs, for LeNet and ResNet18, and with ten classes. The
+    robust trainings have the budget of the main comparison; `eps` and `many_eps` are those of the sweep over budgets
+    and of ten classes. The MLPs are trained `repetitions` times. `null_data` replaces the null block, `pool` images of
+    it; `drawn_n` are the strokes on which tangent spaces are measured. `top` of an image's pixels count as highlighted.
+    """
+
+    data: str
+    n: int
+    conv_n: int
+    test: int
+    explain: int
+    top: float
+    mlp: classify.Config
+    mlp_robust: classify.Config
+    lenet: classify.Config
+    lenet_robust: classify.Config
+    resnet: classify.Config
+    resnet_robust: classify.Config
+    repetitions: int
+    eps: tuple[float, ...]
+    p_top: tuple[float, ...]
+    blocks: tuple[int, ...]
+    many_n: int
+    many_eps: float
+    null_data: str
+    pool: int
+    drawn_n: int
+    longer: int
+
+
 _QUICK = generate.Config(
     data="strokes",
     n=8000,
@@ -418,10 +452,108 @@ _THEORY = {
     ),
 }
 
+_ADAM = Schedule(epochs=10, batch=40, lr=1e-3)
+_MLP = classify.Config(schedule=_ADAM, net="mlp", dropout=False)
+_LENET = classify.Config(schedule=replace(_ADAM, epochs=4, batch=20), net="lenet", dropout=False)
+_RESNET = replace(_LENET, net="narrow_resnet18")
+# D's optimiser: at most 500 epochs, less if the mean training loss falls below 0.001.
+_SGD = Schedule(
+    epochs=500,
+    batch=256,
+    lr=0.1,
+    drops=tuple(range(20, 500, 20)),
+    adam=False,
+    momentum=0.9,
+    weight_decay=5e-4,
+    factor=0.75,
+    stop=1e-3,
+)
+
+
+def _against(config: classify.Config, eps: float, steps: int, **schedule: Any) -> classify.Config:
+    return replace(config, schedule=replace(config.schedule, **schedule), budgets=(eps,), pgd_steps=steps)
+
+
+_BLOCKS = {
+    "quick": BlockMnist(
+        data="strokes",
+        n=600,
+        conv_n=300,
+        test=500,
+        explain=100,
+        top=0.05,
+        mlp=_MLP,
+        mlp_robust=_against(_MLP, 4.0, 4),
+        lenet=_LENET,
+        lenet_robust=_against(_LENET, 2.0, 3),
+        resnet=_RESNET,
+        resnet_robust=_against(_RESNET, 2.0, 3),
+        repetitions=3,
+        eps=(0.5, 1.0, 2.0, 4.0),
+        p_top=(0.5, 0.75, 0.9, 1.0),
+        blocks=(4,),
+        many_n=1200,
+        many_eps=1.0,
+        null_data="strokes",
+        pool=200,
+        drawn_n=600,
+        longer=3,
+    ),
+    "standard": BlockMnist(
+        data="mnist",
+        n=6000,
+        conv_n=4000,
+        test=2115,
+        explain=500,
+        top=0.05,
+        mlp=replace(_MLP, schedule=replace(_SGD, epochs=40, drops=(20,))),
+        mlp_robust=_against(_MLP, 4.0, 7, epochs=12, batch=100),
+        lenet=replace(_LENET, schedule=replace(_ADAM, epochs=4, batch=50)),
+        lenet_robust=_against(_LENET, 2.0, 5, epochs=4, batch=50),
+        resnet=replace(_RESNET, schedule=replace(_ADAM, epochs=4, batch=50)),
+        resnet_robust=_against(_RESNET, 2.0, 5, epochs=4, batch=50),
+        repetitions=5,
+        eps=(0.5, 1.0, 2.0, 4.0),
+        p_top=(0.5, 0.625, 0.75, 0.875, 0.95, 1.0),
+        blocks=(3, 4),
+        many_n=10_000,
+        many_eps=1.0,
+        null_data="fashion_mnist",
+        pool=2000,
+        drawn_n=6000,
+        longer=4,
+    ),
+    "paper": BlockMnist(
+        data="mnist",
+        n=12_665,
+        conv_n=12_665,
+        test=2115,
+        explain=2115,
+        top=0.05,
+        mlp=replace(_MLP, schedule=_SGD),
+        mlp_robust=_against(replace(_MLP, schedule=_SGD), 4.0, 20),
+        lenet=replace(_LENET, schedule=_SGD),
+        lenet_robust=_against(replace(_LENET, schedule=_SGD), 2.0, 20),
+        resnet=replace(_RESNET, net="small_resnet18", schedule=_SGD),
+        resnet_robust=_against(replace(_RESNET, net="small_resnet18", schedule=_SGD), 2.0, 20),
+        repetitions=5,
+        eps=(0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
+        p_top=(0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
+        blocks=(3, 4, 6),
+        many_n=60_000,
+        many_eps=2.0,
+        null_data="fashion_mnist",
+        pool=10_000,
+        drawn_n=12_000,
+        longer=2,
+    ),
+}
+
 CHAPTERS = {
     "01_theory_checks": _THEORY,
     "02_mnist32_generation": _GENERATION,
     "03_tangent_fractions": _FRACTIONS,
+    "05_blockmnist": _BLOCKS,
 }
 
 
