@@ -1,0 +1,134 @@
+"""What chapter 05 defines on its page: measures on known cases, and exercises whose checks tell right from wrong."""
+
+import ast
+import re
+
+import jupytext
+import numpy as np
+import pytest
+import torch
+
+from pags import attack, attribution, blocks, chapters, data, strokes, tangent, train
+
+CHAPTER = "05_blockmnist"
+SIZE = 6
+DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top", "check_fooling"}
+
+
+def toy(n=40):
+    """Two patterns, one to a class, beside black null blocks."""
+    y = torch.arange(n) % 2
+    columns = torch.arange(SIZE) < SIZE // 2
+    x = torch.where(columns == y[:, None].bool(), 0.9, 0.1)[:, None, None].expand(-1, 1, SIZE, -1).contiguous()
+    source = data.dataset("patterns", "test", x, y, 2)
+    return blocks.make(source, torch.zeros(1, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+
+
+class Reader(torch.nn.Module):
+    """A linear net that reads both blocks alike: right on `toy`, and a slave of the null block."""
+
+    def __init__(self):
+        super().__init__()
+        self.sign = torch.nn.Parameter(torch.where(torch.arange(SIZE) < SIZE // 2, -1.0, 1.0))
+
+    def forward(self, x):
+        score = (x * self.sign).sum((1, 2, 3))
+        return torch.stack([score, -score], 1)
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The functions that the page defines, over a toy data set."""
+    names = {"np": np, "torch": torch, "blocks": blocks, "train": train, "attack": attack, "strokes": strokes}
+    names |= {"attribution": attribution, "test": toy(), "k": 5, "pool": torch.rand(3, 1, 28, 28)}
+    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
+        if cell.cell_type == "code":
+            tree = ast.parse(cell.source)
+            kept = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in DEFINED]
+            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
+    assert names.keys() >= DEFINED
+    return names
+
+
+def answers(page, label):
+    """The names that an exercise's solution defines."""
+    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
+    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
+    names = dict(page)
+    exec(block, names)
+    return names
+
+
+CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
+    "ex-05-blind": ("check_blind", "best_blind", [lambda b, p: 1 - p, lambda b, p: 1 - 1 / b]),
+    "ex-05-loss": ("check_loss", "loss_from_logits", [lambda G, logits, y: -G[torch.arange(len(y)), y]]),
+    "ex-05-top": ("check_top", "top_share", [lambda E, signal, k: blocks.top_share(E.clamp_min(0), signal, k)]),
+}
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
+    check, defined, wrong = CASES[label]
+    page[check](answers(page, label)[defined])
+    assert capsys.readouterr().out == "right\n"
+    for answer in wrong:
+        page[check](answer)
+        assert capsys.readouterr().out.startswith("not yet")
+
+
+def test_the_fooling_block_must_fool_on_new_images_and_be_a_picture(page, capsys):
+    design = answers(page, "ex-05-fool")["design"]
+    page["check_fooling"](design, Reader(), toy())
+    assert capsys.readouterr().out.startswith("right")
+    for wrong in (torch.zeros(1, SIZE, SIZE), torch.full((1, SIZE, SIZE), 2.0), torch.zeros(3, SIZE, SIZE)):
+        page["check_fooling"](lambda net, images, wrong=wrong: wrong, Reader(), toy())
+        assert capsys.readouterr().out.startswith("not yet")
+
+
+def test_tampering_leaves_the_digit_as_it_is(page):
+    source = data.dataset("noise", "test", torch.rand(30, 1, 28, 28), torch.arange(30) % 2, 2)
+    part = blocks.make(source, blocks.patch(), generator=torch.Generator().manual_seed(0))
+    found = page["tampered"](part, torch.Generator().manual_seed(1))
+    for name, x in found.items():
+        place = 1 - part.place if name == "moved" else part.place
+        parts = blocks.split(x, 2)
+        assert torch.equal(parts[torch.arange(30), place], source.x), name
+        null = parts[torch.arange(30), 1 - place]
+        expected = {"zeroed": torch.zeros(1, 28, 28), "moved": blocks.patch()}.get(name)
+        if expected is not None:
+            assert torch.equal(null, expected.expand_as(null))
+        else:
+            assert all(any(torch.equal(one, other) for other in page["pool"]) for one in null)
+
+
+def test_images_without_a_gradient_have_no_leakage(page):
+    E, part = torch.randn(40, 1, 2 * SIZE, SIZE), toy()
+    E[[3, 5]] = 0
+    found = page["leaks"](E, part.signal)
+    kept = E.flatten(1).any(1)
+    assert kept.sum() == 38
+    assert torch.equal(found["magnitude"], blocks.null_share(E[kept], part.signal[kept]))
+    assert torch.equal(found["squared"], blocks.null_share(E[kept], part.signal[kept], power=2))
+    assert torch.equal(found["highlighted"], blocks.top_share(E[kept], part.signal[kept], page["k"]))
+
+
+def test_the_echo_of_a_linear_net_is_one_and_of_noise_is_zero(page):
+    part = toy()
+    y, place = part.images.y, part.place
+    E = attribution.gradient(Reader(), part.images.x)
+    assert page["echo"](E, place, y).numpy() == pytest.approx(1, abs=1e-5)
+    noise = torch.randn(40, 1, 2 * 28, 28, generator=torch.Generator().manual_seed(2))
+    assert page["echo"](noise, place, y).abs().mean() < 3 / 28
+    assert page["echo"](E, torch.zeros_like(place), y).isnan().all()  # nobody else has a signal there
+
+
+def test_embedded_bases_lie_in_their_block_and_stay_orthonormal(page):
+    g = torch.Generator().manual_seed(0)
+    u, place = torch.randn(4, 10, generator=g), torch.tensor([0, 1, 1, 0])
+    small = strokes.tangent_basis(u, torch.tensor([0, 1, 0, 1]), size=28)
+    large = page["embedded"](small, place)
+    torch.testing.assert_close(large.mT @ large, torch.eye(10).expand(4, -1, -1), atol=1e-4, rtol=0)
+    assert (large[~blocks.mask(place, 2, 28).flatten(1)] == 0).all()
+    x = torch.rand(4, 1, 28, 28, generator=g)
+    stacked = blocks.stack(x, torch.zeros(4, 1, 1, 28, 28), place)
+    torch.testing.assert_close(tangent.fraction_in(large, stacked), tangent.fraction_in(small, x))
