@@ -141,7 +141,12 @@ def check(name, data_dir) -> None:
 @click.option("--null", default="patch", show_default=True, help="The null block: patch, or a data set.")
 @click.option("--classes", default="0,1", show_default=True, help="Classes of the signal, separated by commas.")
 @click.option("--blocks", default=2, show_default=True, type=int, help="Blocks in an image.")
-@click.option("--p-top", default=0.5, show_default=True, help="Probability that the signal is on top; 1 for Top.")
+@click.option(
+    "--p-top",
+    default=0.5,
+    show_default=True,
+    help="Probability that the signal is on top: 1 for Top, 1/B for B equal places.",
+)
 @click.option("--train", default=0, type=click.IntRange(0), help="Training images (default: all there are).")
 @click.option("--test", default=0, type=click.IntRange(0), help="Test images (default: all there are).")
 @click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
