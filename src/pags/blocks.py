@@ -187,8 +187,8 @@ SPECIFICATION = {
     "and both its diagonals, six lines of width 2/28. With r the distance of a pixel's centre to the nearest line, in "
     "pixels, its ink is (s/28 + 1/2 - r), cut to [0, 1]",
     "place": "the block with the signal, 0 at the top: 0 with probability p_top, else one of the others, all alike",
-    "arrays": "x_SPLIT (n, b s, s) uint8, in colour (n, b s, s, 3); y_SPLIT (n,) int64, the index in `classes`; place_SPLIT (n,) int64; "
-    "mask_SPLIT (n, b s, s) bool, true on the signal block; SPLIT is train or test",
+    "arrays": "x_SPLIT (n, b s, s) uint8, in colour (n, b s, s, 3); y_SPLIT (n,) int64, the index in `classes`; "
+    "place_SPLIT (n,) int64; mask_SPLIT (n, b s, s) bool, true on the signal block; SPLIT is train or test",
 }
 
 
