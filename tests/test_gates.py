@@ -114,6 +114,7 @@ def site(tmp_path):
 
 
 SOUND = """<p id="here"><a href="#here">a</a> <a href="sub/other%20page.html#there">b</a> <a href="https://example.org/x">c</a>
+<code>$HOME</code> <span class="math">$x$</span>
 <img src="icon.svg" alt="A dot."> <img src="icon.svg" role="presentation" alt=""></p>"""
 
 
@@ -127,6 +128,7 @@ def test_a_sound_page_passes(site):
         ('<div class="output traceback">KeyError</div>', "shows an error of a cell: KeyError"),
         ('<div class="output stderr">hm</div>', "shows what a cell wrote to stderr: hm"),
         ('<p class="system-message">what?</p>', "shows text that Sphinx could not understand: what?"),
+        ("<p>one of the other $b</p>", "shows a formula as text: one of the other $b"),
         ('<img src="icon.svg">', "says nothing to those who cannot see it"),
         ('<img src="icon.svg" alt=" ">', "says nothing to those who cannot see it"),
         ('<img src="icon.svg" alt="_images/3f2.png">', "says nothing to those who cannot see it"),

@@ -89,7 +89,9 @@ def page_names(directory: Path) -> list[str]:
 
 
 def html(directory: Path) -> list[str]:
-    """No error mark, an alternative text for every image, nothing loaded from elsewhere, no link that leads nowhere."""
+    """No error mark, no formula left as text, an alternative text for every image, nothing loaded from elsewhere, no
+    link that leads nowhere.
+    """
     files = [directory.resolve() / name for name in page_names(directory)]
     parsed = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in files}
     if not parsed:
@@ -100,7 +102,7 @@ def html(directory: Path) -> list[str]:
     complaints = []
     for path, page in parsed.items():
         name = path.relative_to(directory.resolve())
-        found = [*_marks(page), *_images(page), *_links(path, page, directory.resolve(), anchors)]
+        found = [*_marks(page), *_formulas(page), *_images(page), *_links(path, page, directory.resolve(), anchors)]
         complaints += [f"{name}: {complaint}" for complaint in dict.fromkeys(found)]
     return complaints
 
@@ -113,6 +115,13 @@ def _marks(page: BeautifulSoup) -> Iterator[str]:
     for selector, meaning in ERROR_MARKS.items():
         for tag in page.select(selector):
             yield f"shows {meaning}: {_first(tag.get_text())}"
+
+
+def _formulas(page: BeautifulSoup) -> Iterator[str]:
+    """Dollar signs in prose: a formula that was taken apart, by a line that begins like a list say."""
+    for text in page.find_all(string=re.compile(r"\$")):
+        if not text.find_parent(["code", "pre", "script", "style", "title"]) and not text.find_parent(class_="math"):
+            yield f"shows a formula as text: {_first(text)}"
 
 
 def _images(page: BeautifulSoup) -> Iterator[str]:
