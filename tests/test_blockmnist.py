@@ -1,16 +1,12 @@
 """What chapter 05 defines on its page: measures on known cases, and exercises whose checks tell right from wrong."""
 
-import ast
-import re
-
-import jupytext
 import numpy as np
+import pages
 import pytest
 import torch
 
-from pags import attack, attribution, blocks, chapters, data, strokes, tangent, train
+from pags import attack, attribution, blocks, data, strokes, tangent, train
 
-CHAPTER = "05_blockmnist"
 SIZE = 6
 DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top", "check_fooling"}
 
@@ -41,22 +37,7 @@ def page():
     """The functions that the page defines, over a toy data set."""
     names = {"np": np, "torch": torch, "blocks": blocks, "train": train, "attack": attack, "strokes": strokes}
     names |= {"attribution": attribution, "test": toy(), "k": 5, "pool": torch.rand(3, 1, 28, 28)}
-    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
-        if cell.cell_type == "code":
-            tree = ast.parse(cell.source)
-            kept = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in DEFINED]
-            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
-    assert names.keys() >= DEFINED
-    return names
-
-
-def answers(page, label):
-    """The names that an exercise's solution defines."""
-    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
-    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
-    names = dict(page)
-    exec(block, names)
-    return names
+    return pages.defined("05_blockmnist", names, functions=DEFINED)
 
 
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
@@ -69,7 +50,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
     check, defined, wrong = CASES[label]
-    page[check](answers(page, label)[defined])
+    page[check](pages.answers(page, label)[defined])
     assert capsys.readouterr().out == "right\n"
     for answer in wrong:
         page[check](answer)
@@ -77,7 +58,7 @@ def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
 
 
 def test_the_fooling_block_must_fool_on_new_images_and_be_a_picture(page, capsys):
-    design = answers(page, "ex-05-fool")["design"]
+    design = pages.answers(page, "ex-05-fool")["design"]
     page["check_fooling"](design, Reader(), toy())
     assert capsys.readouterr().out.startswith("right")
     for wrong in (torch.zeros(1, SIZE, SIZE), torch.full((1, SIZE, SIZE), 2.0), torch.zeros(3, SIZE, SIZE)):

@@ -1,6 +1,5 @@
 """What chapter 02 defines on its own page: its measurements, its exercises' checks, and their solutions."""
 
-import ast
 import itertools
 import math
 import re
@@ -9,6 +8,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import jupytext
+import pages
 import pytest
 import torch
 
@@ -27,18 +27,8 @@ def defined(*names, **given):
     space = {module.__name__.split(".")[1]: module for module in imported}
     space |= {"torch": torch, "math": math, "itertools": itertools, "replace": replace, "partial": partial}
     space |= {"run": SimpleNamespace(seed=0, generator=lambda name: torch.Generator().manual_seed(len(name)))} | given
-    for node in (node for cell in CODE for node in ast.parse(cell).body):
-        if isinstance(node, ast.FunctionDef) and node.name in names:
-            exec(compile(ast.Module([node], []), CHAPTER, "exec"), space)
-    assert not set(names) - space.keys()
+    space = pages.defined(CHAPTER, space, functions=names)
     return SimpleNamespace(**{name: space[name] for name in names}), space
-
-
-def solution(label, space):
-    """Run the code of a solution as a reader would, in the namespace of the page."""
-    text = re.search(rf":label: {label}\n.*?\n:::", TEXT, re.DOTALL)[0]
-    exec(compile(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], label, "exec"), space)
-    return space
 
 
 # The exact parts of the KL term
@@ -121,11 +111,11 @@ def test_an_autoencoder_learns_dark_images_instead_of_black():
 
 def test_weights(capsys):
     page, space = defined("check_weights", "verdict")
-    assert page.check_weights(solution("sol-02-weights", space)["my_weights"])
+    assert page.check_weights(pages.answers(space, "ex-02-weights")["my_weights"])
     assert "not yet" not in capsys.readouterr().out
     assert not page.check_weights(vae.stratified_weights)
     assert capsys.readouterr().out.count("not yet") == 1  # right but for the even spread
-    assert page.check_weights(lambda n, size: solution("sol-02-weights", space)["my_weights"](n, size).double())
+    assert page.check_weights(lambda n, size: pages.answers(space, "ex-02-weights")["my_weights"](n, size).double())
     assert not page.check_weights(lambda n, size: torch.ones(n))
     assert not page.check_weights(lambda n, size: torch.full((n, n), 1 / n))
     assert "not yet  image i has weight" in capsys.readouterr().out
@@ -152,7 +142,7 @@ def test_a_fairer_chance():
     _, matrix = linear_decoder()
     columns = tangent.upsample_jacobian(matrix.expand(48, -1, -1), 64)
     page, space = defined("check_chance", "verdict", columns=columns, P=SimpleNamespace(upsampled=64))
-    assert page.check_chance(solution("sol-02-chance", space)["my_fraction"])
+    assert page.check_chance(pages.answers(space, "ex-02-chance")["my_fraction"])
     assert not page.check_chance(tangent.chance_level(4, 64**2))
 
 
@@ -160,7 +150,7 @@ def test_a_threshold_that_counts_active_latents():
     singular = torch.tensor([[1.0, 0.5, 0.2, 1e-3]]).repeat(30, 1) * torch.rand(30, 1, generator=RNG)
     given = {"singular": singular, "active": {"released": 3}, "thresholds": torch.logspace(-5, -0.3, 48)}
     page, space = defined("check_threshold", "count", "verdict", **given)
-    assert page.check_threshold(solution("sol-02-threshold", space)["t"])
+    assert page.check_threshold(pages.answers(space, "ex-02-threshold")["t"])
     assert not page.check_threshold(1e-5)
 
 
@@ -170,7 +160,7 @@ def test_how_far_the_tangent_space_reaches():
     z = torch.randn(100, 4, generator=RNG)
     given = {"generated": SimpleNamespace(vae=bent), "z": z, "k": 4, "ranked": [0, 1, 2, 3]}
     page, space = defined("check_reach", "verdict", jac=tangent.jacobian(bent.decode, z), **given)
-    assert page.check_reach(solution("sol-02-reach", space)["my_t"])
+    assert page.check_reach(pages.answers(space, "ex-02-reach")["my_t"])
     assert not page.check_reach(1e-4)
 
 
@@ -182,7 +172,7 @@ def test_a_better_instrument():
     page, space = defined("check_instrument", "verdict", truth=truth, exact=exact, estimates=estimates)
     wide = torch.cat([exact, torch.linalg.qr(torch.randn(10, 1024, 10, generator=RNG)).Q], dim=2)
     grids = {"grids": {(8000, 20): wide}, "n0": 8000}
-    assert page.check_instrument(solution("sol-02-instrument", space | grids)["my_basis"])
+    assert page.check_instrument(pages.answers(space | grids, "ex-02-instrument")["my_basis"])
     assert not page.check_instrument(wide)
     assert not page.check_instrument(2 * exact)
     assert not page.check_instrument(half)  # no better than what it is held against

@@ -1,18 +1,15 @@
 """What chapter 03 defines on its page: measures against scipy, and exercises whose checks tell right from wrong."""
 
-import ast
 import copy
-import re
 
-import jupytext
 import numpy as np
+import pages
 import pytest
 import scipy.stats
 import torch
 
-from pags import attack, attribution, chapters, nets, stats, tangent, train
+from pags import attack, attribution, nets, stats, tangent, train
 
-CHAPTER = "03_tangent_fractions"
 FEW = 24
 
 
@@ -27,30 +24,7 @@ def page():
     names = {"np": np, "torch": torch, "scipy": scipy, "copy": copy, "attack": attack, "attribution": attribution}
     names |= {"stats": stats, "tangent": tangent, "train": train, "standard": net, "x": x, "basis": basis}
     names |= {"E": {"gradient": attribution.gradient(net, x)}, "k": 10, "d": 1024}
-    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
-        if cell.cell_type == "code":
-            kept = [node for node in ast.parse(cell.source).body if _definition(node)]
-            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
-    return names
-
-
-def _definition(node):
-    """A function, or the counts of the user study."""
-    named = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "study"
-    return named or isinstance(node, ast.FunctionDef)
-
-
-def solution(label):
-    """The code of an exercise's solution."""
-    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
-    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
-    return block
-
-
-def answers(page, label):
-    names = dict(page)
-    exec(solution(label), names)
-    return names
+    return pages.defined("03_tangent_fractions", names, constants=("study",))  # the counts of the user study
 
 
 CASES = {  # exercise: its check, what the solution defines, and an answer that is nearly right
@@ -65,7 +39,7 @@ CASES = {  # exercise: its check, what the solution defines, and an answer that 
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
     check, defined, wrong = CASES[label]
-    found = answers(page, label)
+    found = pages.answers(page, label)
     page[check](*(found[name] for name in defined))
     assert capsys.readouterr().out == "right\n"
     page[check](*wrong)

@@ -1,12 +1,10 @@
 """What chapter 01 defines about paper A: closed forms against brute force, exercises whose checks tell."""
 
-import ast
 import itertools
 import math
-import re
 
-import jupytext
 import numpy as np
+import pages
 import pytest
 import scipy.stats
 import torch
@@ -14,9 +12,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pags import chapters, stats, tangent
+from pags import stats, tangent
 
-CHAPTER = "01_theory_checks"
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 10_000)
 
@@ -26,20 +23,7 @@ def page():
     """The functions that the page defines."""
     names = {"np": np, "torch": torch, "F": F, "math": math, "itertools": itertools, "scipy": scipy}
     names |= {"stats": stats, "tangent": tangent}
-    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
-        if cell.cell_type == "code":
-            kept = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
-            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
-    return names
-
-
-def answers(page, label):
-    """The names that an exercise's solution defines."""
-    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
-    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
-    names = dict(page)
-    exec(block, names)
-    return names
+    return pages.defined("01_theory_checks", names)
 
 
 def first_order(g, H, off, tolerance):
@@ -74,7 +58,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
     check, name, wrong = CASES[label]
-    page[check](answers(page, label)[name])
+    page[check](pages.answers(page, label)[name])
     assert capsys.readouterr().out == "right\n"
     for answer in wrong:
         page[check](answer)

@@ -1,12 +1,10 @@
 """What part B of chapter 01 defines: closed forms on random cases, and exercises that tell right from wrong."""
 
-import ast
 import math
-import re
 from functools import partial
 
-import jupytext
 import numpy as np
+import pages
 import pytest
 import scipy
 import torch
@@ -14,38 +12,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pags import chapters, stats, tangent
+from pags import stats, tangent
 
-CHAPTER = "01_theory_checks"
 NAMES = {"math": math, "np": np, "torch": torch, "F": F, "scipy": scipy, "partial": partial}
 NAMES |= {"stats": stats, "tangent": tangent}
-CONSTANTS = {"B_KAPPA", "B_CENTRES"}
-
-
-def _definition(node):
-    """A function, or a constant of part B."""
-    named = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
-    return isinstance(node, ast.FunctionDef) or (isinstance(node, ast.Assign) and bool(named) and named <= CONSTANTS)
 
 
 @pytest.fixture(scope="module")
 def page():
     """The functions that the page defines."""
-    names = dict(NAMES)
-    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
-        if cell.cell_type == "code":
-            kept = [node for node in ast.parse(cell.source).body if _definition(node)]
-            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
-    return names
-
-
-def answers(page, label):
-    """What the solution of an exercise defines."""
-    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
-    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
-    names = dict(page)
-    exec(block, names)
-    return names
+    return pages.defined("01_theory_checks", NAMES, constants=("B_KAPPA", "B_CENTRES"))
 
 
 def near_third(page):
@@ -73,7 +49,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
         [
             lambda page: lambda k, d, mean, power: math.ceil(2 / (d * (mean - (k / d) ** 0.5) ** 2)),
             lambda page: (
-                lambda k, d, mean, power: answers(page, "ex-01-images")["images_needed"](k, d, mean, power) + 1
+                lambda k, d, mean, power: pages.answers(page, "ex-01-images")["images_needed"](k, d, mean, power) + 1
             ),
             lambda page: lambda k, d, mean, power: 0,
             lambda page: lambda k, d, mean, power: math.nan,
@@ -85,7 +61,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
     check, defined, wrong = CASES[label]
-    page[check](answers(page, label)[defined])
+    page[check](pages.answers(page, label)[defined])
     assert capsys.readouterr().out == "right\n"
     for make in wrong:
         page[check](make(page))

@@ -1,12 +1,10 @@
 """What chapter 01 defines about paper D: closed forms against brute force, and exercises with their checks."""
 
-import ast
 import itertools
 import math
-import re
 
-import jupytext
 import numpy as np
+import pages
 import pytest
 import scipy.stats
 import torch
@@ -15,9 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from pags import chapters
-
-CHAPTER = "01_theory_checks"
 WIDTHS = st.sampled_from([2, 4, 6, 8])
 few = settings(max_examples=25, deadline=None)
 
@@ -26,20 +21,7 @@ few = settings(max_examples=25, deadline=None)
 def page():
     """The functions that the page defines."""
     names = {"np": np, "torch": torch, "F": F, "math": math, "itertools": itertools, "linprog": linprog}
-    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
-        if cell.cell_type == "code":
-            kept = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
-            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
-    return names
-
-
-def answers(page, label):
-    """The names that an exercise's solution defines."""
-    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
-    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
-    names = dict(page)
-    exec(block, names)
-    return names
+    return pages.defined("01_theory_checks", names)
 
 
 def unequal(s):
@@ -70,7 +52,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
     check, defined, wrong = CASES[label]
-    page[check](answers(page, label)[defined])
+    page[check](pages.answers(page, label)[defined])
     assert capsys.readouterr().out == "right\n"
     for answer in wrong:
         page[check](answer)
