@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pags import cli, paths
+from pags import cli, paths, sweep
 from pags.errors import PagsError, UsageError
 
 
@@ -63,6 +63,21 @@ def test_a_failure_is_one_line_and_status_1(house, monkeypatch, pags, words, sai
     assert (status, out) == (1, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [("nonsense::", 2, "write an address such as tcp://"), ("tcp://127.0.0.1:1", 1, "no Dask scheduler answers at")],
+)
+def test_a_missing_scheduler_is_one_line_before_anything_runs(house, monkeypatch, pags, address, status, said):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(sweep, "PATIENCE", 0.2)
+    found, out, err = pags("run", "1", "--scheduler", address)
+    assert (found, out) == (status, "")
+    assert err.startswith("pags: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not paths.BUILD.exists()
 
 
 def test_a_failed_chapter_ends_with_status_1_and_its_cell(house, pags):

@@ -8,12 +8,13 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import nullcontext
 
 import nbformat
 import pytest
 from filelock import FileLock
 
-from pags import machine, paths, runner
+from pags import machine, paths, runner, sweep
 from pags.errors import PagsError, UsageError
 
 HEAD = """# A chapter
@@ -89,6 +90,14 @@ def test_kernels_know_that_the_page_is_static_and_share_the_threads(house, monke
     assert run("1", at_once=2) == []
     assert seen()["PAGS_STATIC"] == "1"
     assert seen()["OMP_NUM_THREADS"] == "3"
+
+
+def test_kernels_know_the_scheduler_once_it_has_answered(house, monkeypatch):
+    asked = []
+    monkeypatch.setenv(sweep.SCHEDULER, "of the environment")
+    monkeypatch.setattr(sweep, "Cluster", lambda address: nullcontext(asked.append(address)))
+    assert runner.run(runner.plan(["1"]), scheduler="tcp://10.0.0.1:8786") == []
+    assert asked == [seen()[sweep.SCHEDULER]] == ["tcp://10.0.0.1:8786"]
 
 
 def test_chapters_run_side_by_side(house):

@@ -131,6 +131,24 @@ def ready(
     return _place(make, recipe, directory or paths.ARTIFACTS).exists()
 
 
+def keep(
+    artifact: Artifact,
+    make: Callable[..., Any],
+    config: Any,
+    *inputs: Any,
+    seed: int,
+    device: torch.device = CPU,
+    directory: Path | None = None,
+) -> None:
+    """Write what `cached` has returned elsewhere, unless it lies here; PagsError if its code was not that of here."""
+    recipe = _recipe(make, config, inputs, seed, torch.device(device))
+    if artifact.fingerprint != _hash(recipe):
+        raise PagsError(f"a worker's {make.__name__} is not the one here: install the same version of pags everywhere")
+    path = _place(make, recipe, directory or paths.ARTIFACTS)
+    if not path.exists():
+        _write(path, artifact.tensors, artifact.info, recipe)
+
+
 # The key
 
 
@@ -149,7 +167,7 @@ def _recipe(make: Callable, config: Any, inputs: tuple, seed: int, device: torch
         "seed": operator.index(seed),
         "device": device.type,
         "inputs": [one.fingerprint for one in inputs],
-        "source": source_hash(make.__module__),
+        "source": _own_source(make.__module__),
     }
 
 
@@ -157,10 +175,14 @@ def _hash(recipe: Any) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-def source_hash(module: str, sources: Mapping[str, str] | None = None) -> str:
-    """Digest of the code of `module` and of all that it imports among `sources` (name -> text, pags by default)."""
-    if sources is None:
-        sources = _sources("pags") | _sources(module.partition(".")[0])
+@functools.cache
+def _own_source(module: str) -> str:
+    """`source_hash` among the sources that this process began with."""
+    return source_hash(module, _sources("pags") | _sources(module.partition(".")[0]))
+
+
+def source_hash(module: str, sources: Mapping[str, str]) -> str:
+    """Digest of the code of `module` and of all that it imports among `sources` (name -> text)."""
     trees, waiting = {}, [module]
     while waiting:
         name = waiting.pop()

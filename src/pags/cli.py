@@ -26,7 +26,10 @@ def command() -> None:
 @DATA_DIR
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter or a field of the preset.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="How many chapters at once.")
-def run(chapters, preset, seed, device, data_dir, pairs, jobs) -> None:
+@click.option(
+    "--scheduler", metavar="ADDRESS", envvar="PAGS_SCHEDULER", help="Train on the workers of this Dask scheduler."
+)
+def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> None:
     """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
 
     A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`.
@@ -35,7 +38,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs) -> None:
 
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
-    if failures := runner.run(planned, at_once=jobs):
+    if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
         raise PagsError("\n".join(failures))
 
 

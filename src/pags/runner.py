@@ -62,8 +62,17 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], *, at_once: int = 1) -> list[str]:
-    """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed."""
+def run(jobs: list[Job], *, at_once: int = 1, scheduler: str | None = None) -> list[str]:
+    """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed.
+
+    With the address of a Dask scheduler the chapters' grids are trained there. Raises UsageError for what is no
+    address, PagsError if nobody answers.
+    """
+    if scheduler:
+        from pags import sweep  # torch, which most of the commands do without
+
+        with sweep.Cluster(scheduler):
+            os.environ[sweep.SCHEDULER] = scheduler  # kernels inherit it
     # Worker threads even for one job: an interrupt then reaches this thread, never the middle of a kernel's start.
     pool = ThreadPoolExecutor(at_once)
     try:

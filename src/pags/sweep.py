@@ -1,4 +1,4 @@
-"""A grid of independent jobs, each in a process of its own with one thread.
+"""A grid of independent jobs on any `concurrent.futures.Executor`: processes of this machine, or a Dask cluster.
 
 Two processes of one thread train a grid of small nets in about half the time of one process with two threads.
 """
@@ -6,54 +6,211 @@ Two processes of one thread train a grid of small nets in about half the time of
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pags import artifacts, machine, progress
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
+
+SCHEDULER = "PAGS_SCHEDULER"  # the environment variable that holds a Dask scheduler's address
+PATIENCE = 10  # seconds for which it may be silent
 
 
-def prepare() -> None:
-    """Make this process a worker: one thread for torch, and an end as soon as its parent has ended, in any way."""
+def run(
+    job: Callable[..., Any],
+    calls: Iterable[tuple],
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    **common: Any,
+) -> list[Any]:
+    """[job(*call, **common) for call in calls], in the order of the calls; `job` stands at the top of a module.
+
+    By default on the cluster that PAGS_SCHEDULER names, else in `workers` processes (one per core). A job that fails
+    does not stop the others; the PagsError at the end quotes the first in the order of the calls.
+    """
+    calls = list(calls)
+    results: list[Any] = [None] * len(calls)
+    for i, result in done(job, calls, executor=executor, workers=workers, **common):
+        results[i] = result
+    return results
+
+
+def cached(
+    calls: Iterable[tuple], *, executor: Executor | None = None, workers: int | None = None, **common: Any
+) -> list[artifacts.Artifact]:
+    """[artifacts.cached(*call, **common) for call in calls]; only what is not there yet becomes a job.
+
+    Each is on this machine's disk as soon as it is made, wherever that was. On a GPU, which processes would only fight
+    for, the jobs follow one another in this process.
+    """
+    calls = list(calls)
+    missing = [call for call in calls if not artifacts.ready(*call, **common)]
+    if executor is None and torch.device(common.get("device", "cpu")).type == "cuda" and not os.environ.get(SCHEDULER):
+        executor = Here()
+    for i, made in done(artifacts.cached, missing, executor=executor, workers=workers, **common):
+        artifacts.keep(made, *missing[i], **common)
+    return [artifacts.cached(*call, **common) for call in calls]
+
+
+def done(
+    job: Callable[..., Any], calls: list[tuple], *, executor: Executor | None, workers: int | None, **common: Any
+) -> Iterator[tuple[int, Any]]:
+    """The number and the result of every call as it is done; at the end a PagsError if any has failed."""
+    if not calls:
+        return
+    if executor is None:
+        address = os.environ.get(SCHEDULER)
+        with Cluster(address) if address else Processes(min(workers or machine.cores(), len(calls))) as own:
+            yield from done(job, calls, executor=own, workers=None, **common)
+        return
+    futures = {executor.submit(job, *call, **common): i for i, call in enumerate(calls)}
+    failed: dict[int, str] = {}
+    for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
+        i = futures.pop(future)
+        if error := future.exception():
+            failed[i] = f"{described(job, calls[i])}: {type(error).__name__}: {error}"
+            progress.say(f"a job failed: {failed[i]}")
+        else:
+            yield i, future.result()
+    if failed:
+        raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[min(failed)]}")
+
+
+def described(job: Callable[..., Any], call: tuple) -> str:
+    """The call as one would write it, but data by their name and tensors by their shape."""
+
+    def short(value: Any) -> str:
+        if isinstance(value, Tensor):
+            return f"tensor {tuple(value.shape)}"
+        if hasattr(value, "fingerprint"):
+            return str(getattr(value, "name", f"{type(value).__name__} {value.fingerprint[:12]}"))
+        return getattr(value, "__qualname__", None) or repr(value)
+
+    return f"{job.__name__}({', '.join(map(short, call))})"
+
+
+class Here(Executor):
+    """Runs each job at once, in the process and thread that submits it."""
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """A future that is done."""
+        future: Future = Future()
+        try:
+            future.set_result(job(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Processes(ThreadPoolExecutor):
+    """`workers` threads, each with a process of its own that has one thread for torch.
+
+    A process that is killed costs its job a second attempt, in a new process. An exception in the `with` block ends
+    the processes instead of waiting for them. They also end, in the middle of a job, with the process that made them.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.context = multiprocessing.get_context("spawn")
+        self.watched, self.lifeline = self.context.Pipe(duplex=False)
+        self.own = threading.local()
+        super().__init__(workers, initializer=self._renew)
+
+    def _renew(self) -> None:
+        """Give the calling thread a new process."""
+        self.own.process = ProcessPoolExecutor(1, self.context, initializer=prepare, initargs=(self.watched,))
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Run the job in the process of the next free thread."""
+        return super().submit(self._attempt, partial(job, *args, **kwargs))
+
+    def _attempt(self, call: Callable[[], Any]) -> Any:
+        for _ in range(2):
+            try:
+                return self.own.process.submit(call).result()
+            except BrokenProcessPool:
+                if self.lifeline.closed:
+                    raise
+                self._renew()
+        raise PagsError("its process was killed, and so was the next one: is there enough memory?")
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """Wait for the jobs, or drop them where an exception has ended the block."""
+        if kind is None:
+            self.shutdown()
+            self.lifeline.close()
+        else:
+            self.lifeline.close()
+            self.shutdown(cancel_futures=True)
+
+
+def prepare(lifeline: Any) -> None:
+    """Make this process a worker: one thread for torch, and an end as soon as nobody holds the lifeline's other end."""
     torch.set_num_threads(1)
 
     def follow() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
+        try:
+            lifeline.recv()
+        finally:
+            os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
 
 
-def run(job: Callable[..., Any], calls: Iterable[tuple], *, workers: int | None = None, **common: Any) -> list[Any]:
-    """[job(*call, **common) for call in calls], `workers` at a time (one per core), in the order of the calls.
+class Cluster(Executor):
+    """The workers of the Dask scheduler at `address`; UsageError for what is no address, PagsError if nobody answers.
 
-    `job` stands at the top of a module and returns something picklable; one that caches what it makes, such as
-    `artifacts.cached`, is done once even if the grid is interrupted. A job that fails does not stop the others; the
-    PagsError at the end quotes the first in the order of the calls.
+    Data that several jobs share travel to each worker once. A worker that is lost costs its jobs another attempt.
     """
-    calls = list(calls)
-    results: list[Any] = [None] * len(calls)
-    failed: dict[int, str] = {}
-    workers = min(workers or machine.cores(), len(calls)) or 1
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare) as pool:
-        futures = {pool.submit(job, *call, **common): i for i, call in enumerate(calls)}
-        for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
-            if error := future.exception():
-                failed[futures[future]] = f"{type(error).__name__}: {error}"
-            else:
-                results[futures[future]] = future.result()
-    if failed:
-        raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[min(failed)]}")
-    return results
+
+    def __init__(self, address: str) -> None:
+        try:
+            import dask
+            from distributed import Client
+        except ImportError:
+            raise PagsError("a Dask scheduler needs the package distributed: install pags[cluster]") from None
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"})  # data are large here
+        try:
+            self.client = Client(address, timeout=PATIENCE, set_as_default=False)
+        except ValueError:
+            raise UsageError(f"scheduler {address!r}: write an address such as tcp://127.0.0.1:8786") from None
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise PagsError(f"no Dask scheduler answers at {address!r} ({reason}): start one, or mend it") from None
+        self.executor = self.client.get_executor(pure=False)
+        self.sent: dict[str, Any] = {}
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Run the job with one thread for torch on one of the workers."""
+        return self.executor.submit(alone, job, *map(self._send, args), **kwargs)
+
+    def _send(self, value: Any) -> Any:
+        """The value, or where on the cluster it lies; as a job of its own, so that it is made again when lost."""
+        key = getattr(value, "fingerprint", None)
+        if key is None or isinstance(value, type):
+            return value
+        if key not in self.sent:
+            self.sent[key] = self.client.submit(itself, value, pure=False)
+        return self.sent[key]
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """Wait for the jobs, or drop them where an exception has ended the block."""
+        self.executor.shutdown(wait=kind is None)
+        self.client.close()
 
 
-def cached(calls: Iterable[tuple], *, workers: int | None = None, **common: Any) -> list[artifacts.Artifact]:
-    """[artifacts.cached(*call, **common) for call in calls]; processes are started only for what is not there yet."""
-    calls = list(calls)
-    if missing := [call for call in calls if not artifacts.ready(*call, **common)]:
-        run(artifacts.cached, missing, workers=workers, **common)
-    return [artifacts.cached(*call, **common) for call in calls]
+def alone(job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """The job's result, with one thread for torch."""
+    torch.set_num_threads(1)
+    return job(*args, **kwargs)
+
+
+def itself(value: Any) -> Any:
+    """The value."""
+    return value
