@@ -65,3 +65,27 @@ def test_a_share_lies_in_its_interval_and_that_in_0_to_1(counts):
 def test_values_without_an_interval_are_refused(values, complaint):
     with pytest.raises(ValueError, match=complaint):
         stats.mean_interval(values)
+
+
+def test_a_crossed_interval_of_one_repetition_is_that_of_its_examples():
+    values = np.random.default_rng(0).normal(size=20)
+    assert stats.crossed_interval(values) == stats.crossed_interval([values]) == stats.mean_interval(values)
+
+
+@given(st.floats(-5, 5), st.floats(0.1, 5))
+def test_a_crossed_interval_moves_and_scales_with_its_values(shift, scale):
+    values = np.random.default_rng(0).normal(size=(4, 9))
+    before, after = stats.crossed_interval(values), stats.crossed_interval(shift + scale * values)
+    assert after == pytest.approx([shift + scale * end for end in before])
+
+
+@pytest.mark.parametrize(("of_rows", "of_columns"), [(1.0, 0.1), (0.1, 1.0), (0.3, 1.0), (0.0, 1.0), (0.0, 0.0)])
+def test_a_crossed_interval_covers_the_mean_in_nearly_95_of_100_cases_or_more(of_rows, of_columns):
+    g, (r, n), times = np.random.default_rng(0), (3, 50), 2000
+    rows, columns = of_rows * g.normal(size=(times, r, 1)), of_columns * g.normal(size=(times, 1, n))
+    found = [stats.crossed_interval(one) for one in rows + columns + g.normal(size=(times, r, n))]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) > 0.93
+
+
+def test_a_crossed_interval_of_constants_has_no_width():
+    assert stats.crossed_interval(np.full((3, 4), 0.5)) == (0.5, 0.5, 0.5)

@@ -248,7 +248,7 @@ def test_what_a_cluster_has_made_lies_here(cluster, tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("make-*.safetensors"))) == 2
     assert len(list(cluster[1].glob("make-*.safetensors"))) == 2
     with pytest.raises(PagsError, match="a worker's make is not the one here"):
-        artifacts.keep(made[0]._replace(fingerprint="other"), make, Config(1.0), data, seed=0)
+        artifacts.store({}, {}, make, Config(1.0), data, seed=0, key="other")
 
 
 def test_a_worker_that_is_killed_in_mid_run_costs_no_job(cluster, tmp_path):

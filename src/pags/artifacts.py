@@ -131,22 +131,27 @@ def ready(
     return _place(make, recipe, directory or paths.ARTIFACTS).exists()
 
 
-def keep(
-    artifact: Artifact,
+def store(
+    tensors: Mapping[str, Tensor],
+    info: Mapping[str, Any],
     make: Callable[..., Any],
     config: Any,
     *inputs: Any,
     seed: int,
     device: torch.device = CPU,
     directory: Path | None = None,
+    key: str | None = None,
 ) -> None:
-    """Write what `cached` has returned elsewhere, unless it lies here; PagsError if its code was not that of here."""
+    """Write, for `cached` to find, what `make` would have returned; nothing happens where that lies already.
+
+    With `key`, that of the place where it was made, a PagsError if its code was not the one here.
+    """
     recipe = _recipe(make, config, inputs, seed, torch.device(device))
-    if artifact.fingerprint != _hash(recipe):
+    if key not in (None, _hash(recipe)):
         raise PagsError(f"a worker's {make.__name__} is not the one here: install the same version of pags everywhere")
     path = _place(make, recipe, directory or paths.ARTIFACTS)
     if not path.exists():
-        _write(path, artifact.tensors, artifact.info, recipe)
+        _write(path, tensors, info, recipe)
 
 
 # The key

@@ -1,6 +1,6 @@
 """Training the classifiers whose gradients the book explains.
 
-Axes: n examples. A budget is an L2 length per image, in pixel units, unless `per_batch` is set.
+Axes: n examples. A budget is an L2 length per image, in pixel units, unless `per_batch` or `linf` is set.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from pags import attack, attribution, nets, tangent, train
 
 NETS = {
+    "linear": nets.linear,
     "mlp": nets.mlp,
+    "narrow_mlp": partial(nets.mlp, width=128),
     "lenet": nets.lenet,
     "resnet18": nets.resnet,
     "small_resnet18": nets.small_resnet,
@@ -22,7 +24,7 @@ NETS = {
 
 @dataclass(frozen=True)
 class Config:
-    """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps.
+    """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps, or an Linf one (`linf`).
 
     `watch` asks for the gradient's fraction in tangent space at about so many steps of training, spaced evenly in log;
     `shuffle_labels` gives every training image the label of another.
@@ -34,6 +36,7 @@ class Config:
     budgets: tuple[float, ...] = ()
     pgd_steps: int = 100
     per_batch: bool = False
+    linf: bool = False
     shuffle_labels: bool = False
     watch: int = 0
 
@@ -76,7 +79,7 @@ def objective(config: Config) -> train.Objective:
     """Cross-entropy, at perturbed images if `config` has budgets."""
     if not config.budgets:
         return train.standard
-    perturb = attack.pgd_l2_batch if config.per_batch else attack.pgd_l2
+    perturb = attack.pgd_linf if config.linf else attack.pgd_l2_batch if config.per_batch else attack.pgd_l2
     return train.adversarial(partial(perturb, steps=config.pgd_steps), config.budgets)
 
 
@@ -96,7 +99,7 @@ def fit(
         (images.x, y),
         config.schedule,
         seed=seed,
-        label=config.net + ", L2-robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels,
+        label=config.net + ", robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels,
         checkpoint=checkpoint,
         watch=partial(look, probe) if probe else None,
         watch_at=watched(steps, config.watch) if probe else (),

@@ -1,4 +1,4 @@
-"""The classifiers: an MLP, LeNet as in pytorch/examples, SimpleNet-V1, and ResNet18 for large and for small images.
+"""The classifiers: linear, an MLP, LeNet as in pytorch/examples, SimpleNet-V1, and ResNet18 for large and small images.
 
 Axes: n examples, c classes. Images are (n, channels, h, w); a `size` is (h, w), or one number for both. All nets return
 logits (n, c) and start in training mode.
@@ -26,6 +26,12 @@ def mlp(
         *[nn.Flatten(), nn.Linear(channels * h * w, width), nn.ReLU()],
         *[nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes)],
     )
+
+
+def linear(size: Size = 32, classes: int = 10, *, dropout: bool = False, channels: int = 1) -> nn.Sequential:
+    """Logistic regression; no dropout to switch."""
+    h, w = _sides(size)
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * h * w, classes))
 
 
 def lenet(size: Size = 32, classes: int = 10, *, dropout: bool = True, channels: int = 1) -> nn.Sequential:

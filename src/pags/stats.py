@@ -28,6 +28,26 @@ def mean_interval(values: Any, *, level: float = 0.95) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
+def crossed_interval(values: Any, *, level: float = 0.95) -> Interval:
+    """Mean of values (r, n) of n examples in each of r repetitions, and an interval for other examples *and* others.
+
+    Both are random and crossed: every repetition has its own level, and every example keeps its own over repetitions.
+    The variance of the mean is that of the rows' means over r plus that of the columns' means over n, a little too
+    much where both are small; degrees of freedom after Satterthwaite. One repetition alone says nothing about others:
+    then the interval is `mean_interval`'s.
+    """
+    values = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    r, n = values.shape
+    if r == 1:
+        return mean_interval(values[0], level=level)
+    as_array(values.ravel())
+    rows, columns = values.mean(1).var(ddof=1) / r, values.mean(0).var(ddof=1) / n
+    mean, variance = float(values.mean()), rows + columns
+    freedom = variance**2 / (rows**2 / (r - 1) + columns**2 / (n - 1)) if variance > 0 else 1.0
+    reach = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
+    return Interval(mean, mean - reach, mean + reach)
+
+
 def binomial_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """The share successes / n and Wilson's interval around it, which stays in [0, 1]."""
     share = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")

@@ -32,8 +32,8 @@ def run(
 ) -> list[Any]:
     """[job(*call, **common) for call in calls], in the order of the calls; `job` stands at the top of a module.
 
-    By default on the cluster that PAGS_SCHEDULER names, else in `workers` processes (one per core). A job that fails
-    does not stop the others; the PagsError at the end quotes the first in the order of the calls.
+    By default on the executor that `default` chooses. A job that fails does not stop the others; the PagsError at the
+    end quotes the first in the order of the calls.
     """
     calls = list(calls)
     results: list[Any] = [None] * len(calls)
@@ -47,16 +47,23 @@ def cached(
 ) -> list[artifacts.Artifact]:
     """[artifacts.cached(*call, **common) for call in calls]; only what is not there yet becomes a job.
 
-    Each is on this machine's disk as soon as it is made, wherever that was. On a GPU, which processes would only fight
-    for, the jobs follow one another in this process.
+    Each is on this machine's disk as soon as it is made, wherever that was.
     """
     calls = list(calls)
     missing = [call for call in calls if not artifacts.ready(*call, **common)]
-    if executor is None and torch.device(common.get("device", "cpu")).type == "cuda" and not os.environ.get(SCHEDULER):
-        executor = Here()
     for i, made in done(artifacts.cached, missing, executor=executor, workers=workers, **common):
-        artifacts.keep(made, *missing[i], **common)
+        artifacts.store(made.tensors, made.info, *missing[i], key=made.fingerprint, **common)
     return [artifacts.cached(*call, **common) for call in calls]
+
+
+def default(device: torch.device | str = "cpu", workers: int | None = None) -> Executor:
+    """The cluster that PAGS_SCHEDULER names; else `workers` processes (one per core), on a GPU only this one.
+
+    Processes would fight for a GPU. Enter it with `with`, and give it to several grids that follow one another.
+    """
+    if address := os.environ.get(SCHEDULER):
+        return Cluster(address)
+    return Here() if torch.device(device).type == "cuda" else Processes(workers or machine.cores())
 
 
 def done(
@@ -66,8 +73,7 @@ def done(
     if not calls:
         return
     if executor is None:
-        address = os.environ.get(SCHEDULER)
-        with Cluster(address) if address else Processes(min(workers or machine.cores(), len(calls))) as own:
+        with default(common.get("device", "cpu"), min(workers or machine.cores(), len(calls))) as own:
             yield from done(job, calls, executor=own, workers=None, **common)
         return
     futures = {executor.submit(job, *call, **common): i for i, call in enumerate(calls)}

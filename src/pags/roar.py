@@ -1,0 +1,245 @@
+"""Remove and retrain: what a new net still learns from the part of every image that an attribution ranks high, or low.
+
+Axes: n examples, c channels, h and w pixels. A rank is a coordinate's place in its image's order, 0 for the largest
+attribution: (n, c, h, w), or (n, 1, h, w) where a pixel's channels go together; d is the number of ranks of an image.
+A share k in [0, 1] of an image's coordinates is kept, the others are filled.
+Sources: Hooker et al. 2019; Bordt et al. 2022, Section 4.5; Shah et al. 2021, Section 3.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pags import artifacts, attribution, classify, data, progress, sweep, train
+
+# Ranks and masks
+
+
+def ranks(E: Tensor, *, generator: torch.Generator, per_pixel: bool = False) -> Tensor:
+    """Each coordinate's place in the order of |E|, 0 for the largest: int16 (int32 for large images), on the CPU.
+
+    Equal values come in a random order, drawn anew for every image, so that every mask has exactly its count.
+    `per_pixel` orders by the sum over channels. Raises ValueError where E is not finite.
+    """
+    size = E.detach().cpu().abs()
+    if not size.isfinite().all():
+        raise ValueError("an attribution that is not finite has no order")
+    size = size.sum(1, keepdim=True) if per_pixel else size
+    flat = size.flatten(1)  # (n, d)
+    shuffled = torch.rand(flat.shape, generator=generator).argsort(1)
+    order = shuffled.gather(1, flat.gather(1, shuffled).argsort(dim=1, descending=True, stable=True))
+    kind = torch.int16 if flat.shape[1] < 2**15 else torch.int32
+    places = torch.arange(flat.shape[1], dtype=kind).expand_as(order)
+    return torch.empty(flat.shape, dtype=kind).scatter_(1, order, places).reshape(size.shape)
+
+
+def kept(ranks: Tensor, share: float, *, top: bool = True) -> Tensor:
+    """True on the round(share d) coordinates of every image that rank first, or last: in the shape of `ranks`."""
+    d = ranks[0].numel()
+    count = round(share * d)
+    return ranks < count if top else ranks >= d - count
+
+
+def unmask(x: Tensor, keep: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+    """The images x (n, c, h, w) where `keep` is true, and `fill` elsewhere."""
+    return torch.where(keep, x, torch.as_tensor(fill, dtype=x.dtype, device=x.device))
+
+
+def ties(E: Tensor) -> Tensor:
+    """Share of each image's coordinates whose |E| is not its alone, (n,): the order of those is drawn."""
+    flat = E.abs().flatten(1).sort(1).values
+    same = flat[:, 1:] == flat[:, :-1]
+    edge = same.new_zeros(len(flat), 1)
+    return (torch.cat([same, edge], 1) | torch.cat([edge, same], 1)).float().mean(1)
+
+
+# Attributions of a trained net, once
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """An attribution method on a net of `classifier`; `nodes` and `draws` are those of the methods that average.
+
+    `repetition` is added to the seed.
+    """
+
+    method: str
+    classifier: classify.Config
+    per_pixel: bool = False
+    nodes: int = 50
+    draws: int = 25
+    repetition: int = 0
+
+
+def attribute(scheme: Scheme, net: nn.Module, x: Tensor, *, generator: torch.Generator) -> Tensor:
+    """The scheme's attributions at x, like x.
+
+    Integrated Gradients leaves the product with x out, as the code of Bordt et al. 2022. "weights" is the same for all
+    images: the sizes of a linear net's weights, summed over classes.
+    """
+    methods: dict[str, Callable[[Tensor], Tensor]] = {
+        "random": lambda x: attribution.random(x, generator=generator),
+        "gradient": lambda x: attribution.gradient(net, x),
+        "loss gradient": lambda x: attribution.loss_gradient(copy.deepcopy(net).double(), x.double()),
+        "input x gradient": lambda x: attribution.input_x_gradient(net, x),
+        "integrated gradients": lambda x: attribution.integrated_gradients(
+            net, x, steps=scheme.nodes, times_input=False
+        ),
+        "smoothgrad": lambda x: attribution.smoothgrad(net, x, generator=generator, samples=scheme.draws),
+        "weights": lambda x: net[-1].weight.abs().sum(0).reshape(x.shape[1:]).expand_as(x),
+    }
+    return torch.cat([methods[scheme.method](part) for part in x.split(100)])
+
+
+def rank(
+    config: Scheme,
+    trained: artifacts.Artifact,
+    images: data.Dataset,
+    held_out: data.Dataset,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint,
+) -> tuple[dict[str, Tensor], dict]:
+    """The ranks of all training and test images under a scheme: ({"train", "test"}, {"ties": their mean share})."""
+    net = classify.load(trained, config.classifier, images, device)
+    generator = torch.Generator().manual_seed(seed + config.repetition)
+    found, equal = {}, []
+    for part in (images, held_out):
+        E = attribute(config, net, part.x.to(device), generator=generator)
+        found[part.split] = ranks(E, generator=generator, per_pixel=config.per_pixel)
+        equal.append(ties(E).cpu())
+    return found, {"ties": float(torch.cat(equal).mean())}
+
+
+# Retraining
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """A training on what a mask leaves: the first (`top`) or last `share` of every image's coordinates.
+
+    The others are black, or the training images' mean per channel (`mean_fill`). `mask_only` shows the net the mask
+    itself and no image. `repetition` is added to the seed.
+    """
+
+    classifier: classify.Config
+    share: float
+    top: bool = True
+    mean_fill: bool = False
+    mask_only: bool = False
+    repetition: int = 0
+
+
+def view(config: Retrain, images: data.Dataset, x: Tensor, ranks: Tensor) -> Tensor:
+    """What the net of `config` is shown of the images x (n, c, h, w), which are among `images`."""
+    keep = kept(ranks, config.share, top=config.top)
+    if config.mask_only:
+        return keep.to(x).expand_as(x)
+    return unmask(x, keep, images.x.mean((0, 2, 3))[:, None, None] if config.mean_fill else 0.0)
+
+
+def fit(
+    config: Retrain,
+    images: data.Dataset,
+    held_out: data.Dataset,
+    order: artifacts.Artifact,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint,
+) -> tuple[dict[str, Tensor], dict]:
+    """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy"})."""
+    seen = replace(images, x=view(config, images, images.x, order.tensors["train"]))
+    seed += config.repetition
+    state, _ = classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint)
+    net = classify.load(artifacts.Artifact(state, {}, ""), config.classifier, seen, device)
+    return judged(net, config, images, held_out, order)
+
+
+def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[dict[str, Tensor], dict]:
+    """What `fit` returns, for a net that is trained and in evaluation mode."""
+    correct = train.correct(net, view(config, images, held_out.x, order.tensors["test"]), held_out.y)
+    return {"correct": correct.bool()}, {"accuracy": float(correct.mean())}
+
+
+def grid(
+    calls: Sequence[tuple],
+    *,
+    seed: int,
+    device: torch.device = artifacts.CPU,
+    executor: Executor | None = None,
+    together: int = 64,
+) -> list[artifacts.Artifact]:
+    """The artifacts of calls (fit, Retrain, images, held out, order), in their order.
+
+    On a GPU up to `together` trainings that differ only in what they see, and in their seed, run as one.
+    """
+    device = torch.device(device)
+    if device.type == "cuda" and not isinstance(executor, sweep.Cluster):
+        for some in batches(calls, together, seed=seed, device=device):
+            for call, (tensors, info) in zip(some, ensemble(some, seed=seed, device=device), strict=True):
+                artifacts.store(tensors, info, *call, seed=seed, device=device)
+    return sweep.cached(calls, executor=executor, seed=seed, device=device)
+
+
+def batches(calls: Sequence[tuple], size: int, **common) -> Iterator[tuple[tuple, ...]]:
+    """The calls that are not made yet and that `ensemble` can train, at most `size` of a kind at a time."""
+
+    def kind(call: tuple) -> str:
+        _, config, images, held_out, _ = call
+        return f"{config.classifier} {images.fingerprint} {held_out.fingerprint}"
+
+    there = [call for call in calls if stackable(call[1].classifier, call[2]) and not artifacts.ready(*call, **common)]
+    for _, some in groupby(sorted(there, key=kind), kind):
+        alike = tuple(some)
+        yield from (alike[i : i + size] for i in range(0, len(alike), size))
+
+
+def stackable(config: classify.Config, images: data.Dataset) -> bool:
+    """Whether nets of this kind can be trained as one: no batch statistics, no dropout, no adversary, no early end."""
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    plain = not any(isinstance(module, kinds) for module in classify.make_net(config, images).modules())
+    return plain and not config.budgets and not config.schedule.stop and not config.shuffle_labels
+
+
+def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:
+    """[fit(...) for every call], trained in step: one batched pass for all, each with its own images and its own seed.
+
+    The calls share their classifier and their images. Up to rounding the result is that of `fit`.
+    """
+    _, first, images, held_out, _ = calls[0]
+    schedule, configs = first.classifier.schedule, [call[1] for call in calls]
+    members = []
+    for config in configs:
+        with train.seeded(seed + config.repetition):
+            members.append(classify.make_net(config.classifier, images).to(device))
+    stacked, _ = torch.func.stack_module_state(members)
+    parameters = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
+    optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
+    blank = copy.deepcopy(members[0]).to("meta")
+    here = replace(images, x=images.x.to(device), y=images.y.to(device))
+    orders = [call[4].tensors["train"].to(device) for call in calls]
+
+    def loss(own: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(torch.func.functional_call(blank, own, (x,)), y)
+
+    plans = [train.batches(len(images.y), schedule, seed=seed + config.repetition) for config in configs]
+    total = schedule.epochs * -(-len(images.y) // schedule.batch)
+    for steps in progress.bar(zip(*plans, strict=True), f"{len(calls)} nets", total=total):
+        rows = [step[2].to(device) for step in steps]
+        x = torch.stack([view(c, here, here.x[r], o[r]) for c, r, o in zip(configs, rows, orders, strict=True)])
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.lr_at(steps[0][0])
+        optimizer.zero_grad()
+        torch.func.vmap(loss)(parameters, x, torch.stack([here.y[r] for r in rows])).sum().backward()
+        optimizer.step()
+    for i, net in enumerate(members):
+        net.load_state_dict({name: value[i].detach() for name, value in parameters.items()})
+    return [judged(net.eval(), call[1], here, held_out, call[4]) for net, call in zip(members, calls, strict=True)]

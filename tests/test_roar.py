@@ -1,0 +1,226 @@
+"""Ranks, masks and retraining: exact counts under ties, and a batch of nets that equals its members."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pags import artifacts, classify, data, nets, roar, sweep, train
+from pags.train import Schedule
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@st.composite
+def attributions(draw):
+    """Few distinct values, so that ties are everywhere: (n, c, h, w)."""
+    shape = [draw(st.integers(1, 4)) for _ in range(4)]
+    levels = draw(st.integers(1, 4))
+    return torch.randint(levels, shape, generator=seeded(draw(st.integers(0, 99)))).float() - 1
+
+
+# Ranks and masks
+
+
+@given(attributions(), st.booleans())
+def test_ranks_are_a_permutation_that_follows_the_size(E, per_pixel):
+    found = roar.ranks(E, generator=seeded(), per_pixel=per_pixel)
+    size = (E.abs().sum(1, keepdim=True) if per_pixel else E.abs()).flatten(1)
+    assert found.shape == (len(E), 1 if per_pixel else E.shape[1], *E.shape[2:])
+    order = found.flatten(1).argsort(1)
+    assert (found.flatten(1).sort(1).values == torch.arange(size.shape[1])).all()
+    assert (size.gather(1, order).diff(dim=1) <= 0).all()
+
+
+@given(attributions(), st.floats(0, 1))
+def test_masks_have_their_exact_count_and_share_nothing_up_to_one_half(E, share):
+    found, d = roar.ranks(E, generator=seeded()), E[0].numel()
+    top, bottom = (roar.kept(found, share, top=top).flatten(1) for top in (True, False))
+    assert set(top.sum(1).tolist()) == set(bottom.sum(1).tolist()) == {round(share * d)}
+    assert (top & bottom).any() == (round(share * d) > d / 2)
+
+
+@given(attributions())
+def test_masks_are_nested_and_the_whole_image_stays_whole(E):
+    found = roar.ranks(E, generator=seeded())
+    masks = [roar.kept(found, k / 10) for k in range(11)]
+    assert all((a <= b).all() for a, b in pairwise(masks))
+    assert not masks[0].any()
+    assert torch.equal(roar.unmask(E, masks[-1], 7.0), E)
+    assert (roar.unmask(E, masks[0], 7.0) == 7).all()
+
+
+def test_ties_are_drawn_evenly_and_anew_for_every_image():
+    E = torch.zeros(4000, 1, 2, 2)
+    first = roar.ranks(E, generator=seeded()).flatten(1).argmin(1).bincount(minlength=4) / 4000
+    assert (first - 0.25).abs().max() < 0.03  # standard deviation .007
+    assert torch.equal(roar.ranks(E, generator=seeded()), roar.ranks(E, generator=seeded()))
+    assert not torch.equal(roar.ranks(E, generator=seeded()), roar.ranks(E, generator=seeded(1)))
+
+
+@given(attributions())
+def test_ties_are_counted(E):
+    expected = [sum(row.count(v) > 1 for v in row) / len(row) for row in E.abs().flatten(1).tolist()]
+    assert roar.ties(E).tolist() == pytest.approx(expected)
+
+
+def test_what_has_no_order_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        roar.ranks(torch.tensor([[[[1.0, float("nan")]]]]), generator=seeded())
+
+
+# Retraining, on small images of which the upper half shows the class
+
+CONFIG = classify.Config(schedule=Schedule(epochs=2, batch=20, lr=1e-2), net="narrow_mlp", dropout=False)
+
+
+def small(split, n):
+    y = torch.arange(n) % 2
+    x = torch.rand(n, 1, 4, 4, generator=seeded(len(split))) * 0.2
+    x[:, :, :2] += y[:, None, None, None] * 0.6
+    return data.dataset("halves", split, x, y, 2)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """(train, test, order): the order ranks the upper half first."""
+    sets = {"train": small("train", 60), "test": small("test", 40)}
+    E = torch.linspace(1, 0, 16).reshape(1, 1, 4, 4)
+    order = {name: roar.ranks(E.expand(len(part.x), 1, 4, 4), generator=seeded()) for name, part in sets.items()}
+    return *sets.values(), artifacts.Artifact(order, {}, "an order")
+
+
+def job(halves, share=0.5, **fields):
+    config = fields.pop("classifier", CONFIG)
+    return (roar.fit, roar.Retrain(config, share, **fields), *halves)
+
+
+def one_by_one(calls):
+    options = {"seed": 3, "device": torch.device("cpu"), "checkpoint": None}
+    return [call[0](*call[1:], **options) for call in calls]
+
+
+def test_what_carries_the_class_is_learnt_and_the_rest_is_not(halves):
+    (top, top_info), (bottom, bottom_info) = one_by_one([job(halves), job(halves, top=False)])
+    assert top_info["accuracy"] == top["correct"].float().mean() == 1
+    assert bottom_info["accuracy"] < 0.8
+    assert bottom["correct"].shape == (40,)
+
+
+def test_what_is_shown(halves):
+    images, _, order = halves
+    ranks = order.tensors["train"]
+
+    def view(**fields):
+        return roar.view(roar.Retrain(CONFIG, 0.5, **fields), images, images.x, ranks)
+
+    assert torch.equal(view()[:, :, :2], images.x[:, :, :2])
+    assert (view()[:, :, 2:] == 0).all()
+    assert torch.allclose(view(mean_fill=True)[:, :, 2:], images.x.mean())
+    assert torch.equal(view(mask_only=True, top=False), (ranks >= 8).float())
+
+
+def test_nets_in_step_equal_nets_one_by_one(halves):
+    lenet = classify.Config(
+        schedule=Schedule(epochs=2, batch=16, lr=0.05, adam=False, momentum=0.9, weight_decay=1e-3, drops=(1,)),
+        net="narrow_mlp",
+        dropout=False,
+    )
+    for config in (CONFIG, lenet):
+        calls = [
+            job(halves, share, top=top, repetition=r, mean_fill=top, classifier=config)
+            for share in (0.2, 0.6)
+            for top in (True, False)
+            for r in (0, 1)
+        ]
+        alone, together = one_by_one(calls), roar.ensemble(calls, seed=3, device=torch.device("cpu"))
+        for (a, _), (b, _) in zip(alone, together, strict=True):
+            assert (a["correct"] != b["correct"]).float().mean() <= 0.05  # rounding may turn a doubtful one
+
+
+def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
+    seen = []
+    monkeypatch.setattr(roar, "judged", lambda net, *_: seen.append(dict(net.named_parameters())) or ({}, {}))
+    calls = [job(halves, top=top, repetition=3) for top in (True, False)]
+    one_by_one(calls)
+    roar.ensemble(calls, seed=3, device=torch.device("cpu"))
+    for alone, together in zip(seen[:2], seen[2:], strict=True):
+        for name, value in alone.items():
+            assert torch.allclose(value, together[name], atol=1e-5)
+    assert not torch.allclose(seen[0]["1.weight"], seen[1]["1.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"net": "lenet", "dropout": False}, True),
+        ({"net": "lenet", "dropout": True}, False),
+        ({"net": "narrow_resnet18"}, False),
+        ({"budgets": (1.0,)}, False),
+    ],
+)
+def test_only_plain_nets_are_trained_in_step(changes, expected):
+    images = data.dataset("grey", "train", torch.rand(4, 1, 12, 12), torch.arange(4) % 2, 2)
+    config = classify.Config(**({"schedule": CONFIG.schedule, "net": "mlp", "dropout": False} | changes))
+    assert roar.stackable(config, images) == expected
+
+
+def test_on_a_gpu_the_grid_is_made_in_few_batches_and_then_read(halves, tmp_path, monkeypatch):
+    calls = [job(halves, repetition=r) for r in range(5)]
+    sizes, cuda = [], torch.device("cuda")
+
+    def ensemble(some, *, seed, device):
+        sizes.append(len(some))
+        return one_by_one(some)
+
+    monkeypatch.setattr(artifacts.paths, "ARTIFACTS", tmp_path)
+    monkeypatch.setattr(roar, "ensemble", ensemble)
+    monkeypatch.setattr(sweep, "Processes", None)
+    made = roar.grid(calls, seed=3, device=cuda, together=2)
+    assert sizes == [2, 2, 1]
+    assert [one.info["accuracy"] for one in made] == [info["accuracy"] for _, info in one_by_one(calls)]
+    assert [one.fingerprint for one in roar.grid(calls, seed=3, device=cuda)] == [one.fingerprint for one in made]
+    assert sizes == [2, 2, 1]
+
+
+# Ranks of a trained net
+
+
+@pytest.mark.parametrize("method", ["random", "gradient", "loss gradient", "input x gradient", "smoothgrad"])
+def test_a_scheme_ranks_training_and_test_images(halves, method):
+    images, held_out, _ = halves
+    made = classify.fit(CONFIG, images, seed=0, device=torch.device("cpu"), checkpoint=None)
+    scheme = roar.Scheme(method, CONFIG, draws=3)
+    found, info = roar.rank(
+        scheme, artifacts.Artifact(*made, ""), images, held_out, seed=0, device=torch.device("cpu"), checkpoint=None
+    )
+    assert {name: len(part) for name, part in found.items()} == {"train": 60, "test": 40}
+    assert (found["test"].flatten(1).sort(1).values == torch.arange(16)).all()
+    assert 0 <= info["ties"] <= 1
+
+
+def test_integrated_gradients_leave_the_image_out_and_weights_are_the_same_for_all():
+    with train.seeded(0):
+        net = nets.linear(4, 3)
+    x = torch.rand(5, 1, 4, 4, generator=seeded())
+    linear = classify.Config(schedule=CONFIG.schedule, net="linear", dropout=False)
+    mean = roar.attribute(roar.Scheme("integrated gradients", linear, nodes=4), net, x, generator=seeded())
+    gradient = roar.attribute(roar.Scheme("gradient", linear), net, x, generator=seeded())
+    assert torch.allclose(mean, gradient, atol=1e-6)
+    weights = roar.attribute(roar.Scheme("weights", linear), net, x, generator=seeded())
+    assert torch.equal(weights, net[1].weight.abs().sum(0).reshape(1, 1, 4, 4).expand(5, -1, -1, -1))
+
+
+def test_the_gradient_of_the_loss_is_never_rounded_to_zero():
+    with train.seeded(0):
+        net = nets.mlp(4, 3, width=16)
+    with torch.no_grad():
+        net[-1].bias[1] = 200.0  # float32 knows no probability between 1 - 6e-8 and 1
+    E = roar.attribute(roar.Scheme("loss gradient", CONFIG), net, torch.rand(5, 1, 4, 4), generator=seeded())
+    assert E.dtype == torch.float64
+    assert (E.abs().flatten(1).sum(1) > 0).all()
