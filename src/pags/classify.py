@@ -16,6 +16,7 @@ NETS = {
     "mlp": nets.mlp,
     "narrow_mlp": partial(nets.mlp, width=128),
     "lenet": nets.lenet,
+    "narrow_lenet": partial(nets.lenet, width=8),
     "resnet18": nets.resnet,
     "small_resnet18": nets.small_resnet,
     "narrow_resnet18": partial(nets.small_resnet, width=16),

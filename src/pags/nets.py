@@ -34,13 +34,19 @@ def linear(size: Size = 32, classes: int = 10, *, dropout: bool = False, channel
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * h * w, classes))
 
 
-def lenet(size: Size = 32, classes: int = 10, *, dropout: bool = True, channels: int = 1) -> nn.Sequential:
-    """Two 3 x 3 convolutions and two linear layers, with ("dropout" true) the example's dropout of 25 and 50 %."""
+def lenet(
+    size: Size = 32, classes: int = 10, *, dropout: bool = True, channels: int = 1, width: int = 32
+) -> nn.Sequential:
+    """Two 3 x 3 convolutions and two linear layers, with ("dropout" true) the example's dropout of 25 and 50 %.
+
+    `width` is that of the first convolution, half that of the second.
+    """
     keep = nn.Dropout if dropout else lambda p: nn.Identity()
     h, w = _sides(size)
-    features = 64 * (h // 2 - 2) * (w // 2 - 2)
+    features = 2 * width * (h // 2 - 2) * (w // 2 - 2)
+    convolutions = nn.Conv2d(channels, width, 3), nn.Conv2d(width, 2 * width, 3)
     return nn.Sequential(
-        *[nn.Conv2d(channels, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), keep(0.25)],
+        *[convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), nn.MaxPool2d(2), keep(0.25)],
         *[nn.Flatten(), nn.Linear(features, 128), nn.ReLU(), keep(0.5), nn.Linear(128, classes)],
     )
 

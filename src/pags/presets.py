@@ -153,6 +153,62 @@ class BlockMnist:
     decay: float
 
 
+@dataclass(frozen=True)
+class Roar:
+    """Chapter 06: remove and retrain.
+
+    *Digits* with known tangent spaces (B): those of `manifold`, or drawn ones where its data are strokes; `removed` are
+    shares taken away, `mean_removed` those for which the mean is filled in too. *Images* (D): networks of `net`, and of
+    `robust` at the budgets `l2` and `linf`; `shares` are kept, and the variants are measured at `share`. *Colour*: a
+    convolutional net. *Blocks* of strokes, where the truth is known: budgets `block_eps`. What ends in `retrained` is
+    the net trained on what a mask leaves; the others are explained.
+    """
+
+    manifold: generate.Config
+    digits_n: int
+    digits_test: int
+    digits_net: classify.Config
+    digits_retrained: classify.Config
+    removed: tuple[float, ...]
+    mean_removed: tuple[float, ...]
+    digits_repetitions: int
+    nodes: int
+    images: str
+    images_n: int
+    images_test: int
+    net: classify.Config
+    robust: classify.Config
+    linear: classify.Config
+    l2: tuple[float, ...]
+    linf: tuple[float, ...]
+    retrained: classify.Config
+    shares: tuple[float, ...]
+    repetitions: int
+    share: float
+    other_retrained: classify.Config
+    slow_retrained: classify.Config
+    colour: str
+    colour_n: int
+    colour_test: int
+    conv: classify.Config
+    conv_robust: classify.Config
+    conv_retrained: classify.Config
+    conv_shares: tuple[float, ...]
+    conv_repetitions: int
+    block_n: int
+    block_test: int
+    block: classify.Config
+    block_robust: classify.Config
+    block_eps: tuple[float, ...]
+    block_share: float
+    block_repetitions: int
+
+    @property
+    def data(self) -> list[str]:
+        """The data sets that the chapter's claims are judged on."""
+        return list(dict.fromkeys([self.manifold.data, self.images, self.colour]))
+
+
 _QUICK = generate.Config(
     data="strokes",
     n=8000,
@@ -554,11 +610,150 @@ _BLOCKS = {
     ),
 }
 
+_SMALL = classify.Config(schedule=Schedule(epochs=5, batch=50, lr=1e-3), net="narrow_mlp", dropout=False)
+_SMALL_CONV = classify.Config(schedule=Schedule(epochs=4, batch=25, lr=1e-3), net="narrow_lenet", dropout=False)
+_PERCEPTRON = classify.Config(schedule=Schedule(epochs=8, batch=100, lr=1e-3), net="mlp", dropout=False)
+_CONVOLUTIONAL = classify.Config(
+    schedule=Schedule(epochs=8, batch=100, lr=3e-3, drops=(6,)), net="narrow_resnet18", dropout=False
+)
+_LENET_B = classify.Config(schedule=Schedule(epochs=30, batch=32, lr=1e-3, drops=(10, 20)))
+
+
+def _trained(config: classify.Config, **schedule: Any) -> classify.Config:
+    return replace(config, schedule=replace(config.schedule, **schedule))
+
+
+_ROAR = {
+    "quick": Roar(
+        manifold=_QUICK,
+        digits_n=1200,
+        digits_test=500,
+        digits_net=_trained(_SMALL, epochs=8),
+        digits_retrained=_SMALL,
+        removed=(0.2, 0.4, 0.6, 0.8, 0.9),
+        mean_removed=(0.4, 0.8),
+        digits_repetitions=2,
+        nodes=20,
+        images="strokes",
+        images_n=1200,
+        images_test=500,
+        net=_trained(_SMALL, epochs=8),
+        robust=replace(_trained(_SMALL, epochs=8), pgd_steps=4),
+        linear=replace(_trained(_SMALL, epochs=8), net="linear"),
+        l2=(0.5, 1.0),
+        linf=(0.05, 0.1),
+        retrained=_SMALL,
+        shares=(0.05, 0.1, 0.3, 0.6),
+        repetitions=3,
+        share=0.1,
+        other_retrained=_SMALL_CONV,
+        slow_retrained=replace(_SMALL, schedule=Schedule(epochs=10, batch=100, lr=0.1, adam=False, momentum=0.9)),
+        colour="strokes",
+        colour_n=600,
+        colour_test=500,
+        conv=_SMALL_CONV,
+        conv_robust=replace(_SMALL_CONV, budgets=(0.05,), linf=True, pgd_steps=3),
+        conv_retrained=_SMALL_CONV,
+        conv_shares=(0.05, 0.1),
+        conv_repetitions=1,
+        block_n=1200,
+        block_test=500,
+        block=_trained(_SMALL, epochs=8),
+        block_robust=replace(_trained(_SMALL, epochs=8), pgd_steps=4),
+        block_eps=(0.25, 0.5, 1.0),
+        block_share=0.05,
+        block_repetitions=2,
+    ),
+    "standard": Roar(
+        manifold=_STANDARD,
+        digits_n=4000,
+        digits_test=2000,
+        digits_net=classify.Config(schedule=Schedule(epochs=5, batch=64, lr=1e-3)),
+        digits_retrained=classify.Config(schedule=Schedule(epochs=3, batch=64, lr=1e-3)),
+        removed=(0.2, 0.4, 0.6, 0.7, 0.8, 0.9),
+        mean_removed=(0.6,),
+        digits_repetitions=1,
+        nodes=20,
+        images="fashion_mnist",
+        images_n=6000,
+        images_test=2000,
+        net=_PERCEPTRON,
+        robust=replace(_PERCEPTRON, pgd_steps=5),
+        linear=replace(_PERCEPTRON, net="linear"),
+        l2=(0.5, 1.0, 2.0),
+        linf=(0.02, 0.05, 0.1),
+        retrained=_PERCEPTRON,
+        shares=(0.05, 0.1, 0.2, 0.4, 0.7),
+        repetitions=3,
+        share=0.1,
+        other_retrained=replace(_SMALL_CONV, schedule=Schedule(epochs=5, batch=50, lr=1e-3)),
+        slow_retrained=replace(
+            _PERCEPTRON, schedule=Schedule(epochs=15, batch=256, lr=0.1, adam=False, momentum=0.9, weight_decay=5e-4)
+        ),
+        colour="cifar10",
+        colour_n=5000,
+        colour_test=2000,
+        conv=_CONVOLUTIONAL,
+        conv_robust=replace(_CONVOLUTIONAL, budgets=(8 / 255,), linf=True, pgd_steps=4),
+        conv_retrained=replace(_CONVOLUTIONAL, schedule=Schedule(epochs=5, batch=100, lr=3e-3, drops=(4,))),
+        conv_shares=(0.1, 0.2, 0.3),
+        conv_repetitions=1,
+        block_n=3000,
+        block_test=1000,
+        block=_trained(_SMALL, epochs=10),
+        block_robust=replace(_trained(_SMALL, epochs=10), pgd_steps=7),
+        block_eps=(0.25, 0.5, 1.0, 2.0),
+        block_share=0.05,
+        block_repetitions=3,
+    ),
+    "paper": Roar(
+        manifold=_PAPER,
+        digits_n=60_000,
+        digits_test=10_000,
+        digits_net=_trained(_LENET_B, epochs=50, drops=(10, 20, 30, 40)),
+        digits_retrained=_LENET_B,
+        removed=tuple(i / 20 for i in range(1, 20)),
+        mean_removed=(0.2, 0.4, 0.6, 0.8),
+        digits_repetitions=1,
+        nodes=50,
+        images="fashion_mnist",
+        images_n=60_000,
+        images_test=10_000,
+        net=replace(_MLP, schedule=_SGD),
+        robust=replace(_MLP, schedule=_SGD, pgd_steps=20),
+        linear=replace(_MLP, schedule=_SGD, net="linear"),
+        l2=(0.25, 0.5, 1.0, 2.0),
+        linf=(0.02, 0.05, 0.1),
+        retrained=replace(_MLP, schedule=_SGD),
+        shares=(0.05, *(i / 10 for i in range(1, 10))),
+        repetitions=5,
+        share=0.1,
+        other_retrained=replace(_LENET, schedule=_SGD),
+        slow_retrained=replace(_MLP, schedule=replace(_SGD, lr=0.01)),
+        colour="cifar10",
+        colour_n=50_000,
+        colour_test=10_000,
+        conv=replace(_RESNET, net="small_resnet18", schedule=_SGD),
+        conv_robust=replace(_RESNET, net="small_resnet18", schedule=_SGD, budgets=(8 / 255,), linf=True, pgd_steps=8),
+        conv_retrained=replace(_RESNET, net="small_resnet18", schedule=_SGD),
+        conv_shares=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
+        conv_repetitions=5,
+        block_n=60_000,
+        block_test=10_000,
+        block=replace(_MLP, schedule=_SGD),
+        block_robust=replace(_MLP, schedule=_SGD, pgd_steps=20),
+        block_eps=(0.25, 0.5, 1.0, 2.0, 4.0),
+        block_share=0.05,
+        block_repetitions=5,
+    ),
+}
+
 CHAPTERS = {
     "01_theory_checks": _THEORY,
     "02_mnist32_generation": _GENERATION,
     "03_tangent_fractions": _FRACTIONS,
     "05_blockmnist": _BLOCKS,
+    "06_diffroar": _ROAR,
 }
 
 

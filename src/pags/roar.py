@@ -86,6 +86,7 @@ def attribute(scheme: Scheme, net: nn.Module, x: Tensor, *, generator: torch.Gen
     methods: dict[str, Callable[[Tensor], Tensor]] = {
         "random": lambda x: attribution.random(x, generator=generator),
         "gradient": lambda x: attribution.gradient(net, x),
+        "gradient of a random class": lambda x: attribution.gradient(net, x, _any_class(net, x, generator)),
         "loss gradient": lambda x: attribution.loss_gradient(copy.deepcopy(net).double(), x.double()),
         "input x gradient": lambda x: attribution.input_x_gradient(net, x),
         "integrated gradients": lambda x: attribution.integrated_gradients(
@@ -95,6 +96,11 @@ def attribute(scheme: Scheme, net: nn.Module, x: Tensor, *, generator: torch.Gen
         "weights": lambda x: net[-1].weight.abs().sum(0).reshape(x.shape[1:]).expand_as(x),
     }
     return torch.cat([methods[scheme.method](part) for part in x.split(100)])
+
+
+def _any_class(net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+    """A class for every image, drawn without looking at it."""
+    return torch.randint(net[-1].out_features, (len(x),), generator=generator).to(x.device)
 
 
 def rank(
@@ -116,6 +122,12 @@ def rank(
         found[part.split] = ranks(E, generator=generator, per_pixel=config.per_pixel)
         equal.append(ties(E).cpu())
     return found, {"ties": float(torch.cat(equal).mean())}
+
+
+def order(E: dict[str, Tensor], *, generator: torch.Generator) -> artifacts.Artifact:
+    """The ranks of given attributions E of the splits "train" and "test", as `rank` makes them of a net's."""
+    found = {split: ranks(part, generator=generator) for split, part in E.items()}
+    return artifacts.Artifact(found, {}, data.fingerprint(found.values()))
 
 
 # Retraining
