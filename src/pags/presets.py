@@ -626,7 +626,7 @@ def _trained(config: classify.Config, **schedule: Any) -> classify.Config:
 _ROAR = {
     "quick": Roar(
         manifold=_QUICK,
-        digits_n=1200,
+        digits_n=1000,
         digits_test=500,
         digits_net=_trained(_SMALL, epochs=8),
         digits_retrained=_SMALL,
@@ -635,7 +635,7 @@ _ROAR = {
         digits_repetitions=2,
         nodes=20,
         images="strokes",
-        images_n=1200,
+        images_n=1000,
         images_test=500,
         net=_trained(_SMALL, epochs=8),
         robust=replace(_trained(_SMALL, epochs=8), pgd_steps=4),
@@ -656,13 +656,13 @@ _ROAR = {
         conv_retrained=_SMALL_CONV,
         conv_shares=(0.05, 0.1),
         conv_repetitions=1,
-        block_n=1200,
+        block_n=1000,
         block_test=500,
         block=_trained(_SMALL, epochs=8),
         block_robust=replace(_trained(_SMALL, epochs=8), pgd_steps=4),
         block_eps=(0.25, 0.5, 1.0),
         block_share=0.05,
-        block_repetitions=2,
+        block_repetitions=3,
     ),
     "standard": Roar(
         manifold=_STANDARD,

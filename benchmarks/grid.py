@@ -1,0 +1,76 @@
+"""The grid of chapter 06: in processes against one after another, its own overhead, and its masks against a loop.
+
+Axes: n images of 32 x 32 pixels. Ratios compare times of this very run. On two cores the targets are 1.8, 1.1 and 20.
+"""
+
+import os
+import time
+
+import torch
+from timing import medians, options
+
+from pags import artifacts, data, machine, presets, roar, sweep
+
+LEVELS = [i / 20 for i in range(1, 20)]
+
+
+def timed(*call, **common):
+    """The seconds that a job takes where it runs."""
+    start = time.perf_counter()
+    roar.fit(*call, **common)
+    return time.perf_counter() - start
+
+
+def by_quantile(x, E):
+    """As in the code released with Bordt et al. 2022: a quantile for every image and every level."""
+    masked = []
+    for level in LEVELS:
+        for image, e in zip(x, E.abs(), strict=True):
+            masked.append(torch.where(e > torch.quantile(e, 1 - level), torch.zeros(()), image))
+    return masked
+
+
+def by_rank(x, E):
+    """One sort for every image; each level is a comparison."""
+    ranks = roar.ranks(E, generator=torch.Generator().manual_seed(0))
+    return [roar.unmask(x, roar.kept(ranks, 1 - level, top=False)) for level in LEVELS]
+
+
+def main() -> None:
+    """Check that both ways to mask agree where nothing is tied, then time masks and grid."""
+    chosen = options(__doc__.splitlines()[0], images=500)
+    P = presets.get("06_diffroar", "quick")
+    sets = [data.load("strokes", split, n=n) for split, n in (("train", P.images_n), ("test", P.images_test))]
+    g = torch.Generator().manual_seed(0)
+
+    x = sets[0].x[: chosen.images]
+    E = torch.randn(x.shape, generator=g)
+    theirs = torch.stack(by_quantile(x[:5], E[:5])).unflatten(0, (len(LEVELS), 5))
+    torch.testing.assert_close(theirs, torch.stack(by_rank(x[:5], E[:5])))
+    found = medians({"ranks": lambda: by_rank(x, E), "loop": lambda: by_quantile(x, E)}, repeats=chosen.repeats)
+    print(f"masks of {len(x)} images at {len(LEVELS)} levels: {found['ranks']:.3f} s, ", end="")
+    print(f"a loop of quantiles takes {found['loop'] / found['ranks']:.0f} times as long")
+
+    E = {part.split: torch.randn(part.x.shape, generator=g) for part in sets}
+    order = roar.order(E, generator=g)
+    grid = [(share, top, r) for share in P.shares for top in (True, False) for r in range(3)]
+    calls = [(roar.Retrain(P.retrained, share, top=top, repetition=r), *sets, order) for share, top, r in grid]
+    common = {"seed": 0, "device": artifacts.CPU, "checkpoint": None}
+    workers = machine.cores()
+    with sweep.Processes(workers) as executor:
+        sweep.run(timed, calls[:workers], executor=executor, **common)  # the processes start once for a whole chapter
+        start = time.perf_counter()
+        own = sweep.run(timed, calls, executor=executor, **common)
+        together = time.perf_counter() - start
+    start = time.perf_counter()
+    for call in calls:
+        timed(*call, **common)
+    alone = time.perf_counter() - start
+    print(f"{len(calls)} trainings: {together:.1f} s in {workers} processes of one thread, ", end="")
+    print(f"{alone / together:.2f} times as long one after another with {torch.get_num_threads()} threads")
+    print(f"overhead: {together * workers / sum(own):.3f} times the jobs' own time, shared by {workers} processes")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PAGS_PROGRESS", os.devnull)
+    main()

@@ -1,0 +1,91 @@
+"""What chapter 06 defines on its page: ranks and masks, and exercises whose checks tell right from wrong."""
+
+import ast
+import re
+
+import jupytext
+import numpy as np
+import pytest
+import torch
+
+from pags import chapters, roar
+
+CHAPTER = "06_diffroar"
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The functions that the page defines."""
+    names = {"np": np, "torch": torch, "roar": roar}
+    for cell in jupytext.read(chapters.source(CHAPTER)).cells:
+        if cell.cell_type == "code":
+            kept = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+            exec(compile(ast.Module(kept, []), CHAPTER, "exec"), names)
+    return names
+
+
+def answers(page, label):
+    """The page's names with those that an exercise's solution defines."""
+    text = chapters.source(CHAPTER).read_text(encoding="utf-8")
+    (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
+    names = dict(page)
+    exec(block, names)
+    return names
+
+
+CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
+    "ex-06-ties": ("check_missing", "missing", [lambda E, r: torch.zeros(len(E)), lambda E, r: round(r * 1024)]),
+    "ex-06-reverse": ("check_reversed", "reverse", [lambda ranks: -ranks, lambda ranks: ranks.amax() - ranks + 1]),
+    "ex-06-traitor": (
+        "check_traitor",
+        "traitor",
+        [
+            lambda prediction, x: x,
+            lambda prediction, x: prediction[:, None, None, None].expand_as(x).float(),
+            lambda prediction, x: torch.zeros_like(x.flatten(1)).scatter(1, prediction[:, None], 1.0).reshape(x.shape),
+        ],
+    ),
+    "ex-06-runs": ("check_runs", "runs_needed", [lambda *_: 5, lambda *_: None, lambda *_: 1]),
+}
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
+    check, defined, wrong = CASES[label]
+    page[check](answers(page, label)[defined])
+    assert capsys.readouterr().out == "right\n"
+    for other in wrong:
+        page[check](other)
+        assert capsys.readouterr().out.startswith("not yet")
+
+
+def test_the_page_ranks_as_the_library_does(page):
+    E = torch.randn(5, 1, 6, 6)
+    ours = roar.ranks(E, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(page["ranked"](E, torch.Generator().manual_seed(0)), ours.long())
+    assert torch.equal(page["first"](ours, 0.3), roar.kept(ours, 0.3))
+
+
+def test_a_quantile_removes_the_right_count_only_without_ties(page):
+    E = torch.rand(4, 1, 8, 8) + 0.1
+    assert torch.allclose(page["by_quantile"](E, 0.25), torch.tensor(0.25))
+    E[:, :, :4] = 0
+    assert torch.allclose(page["by_quantile"](E, 0.75), torch.tensor(0.5))
+
+
+def test_names_become_metrics(page):
+    assert page["slug"]("L∞, ε = 0.05") == "linf-0.05"
+    assert page["slug"]("standard, random class") == "standard-random-class"
+    assert page["percent"](0.05) == "5 %"
+
+
+def test_bases_of_a_block_lie_in_its_block(page):
+    from pags import blocks
+
+    page["blocks"] = blocks
+    basis = torch.linalg.qr(torch.randn(3, 784, 4)).Q
+    whole = page["embedded"](basis, torch.tensor([0, 1, 1]))
+    assert whole.shape == (3, 1568, 4)
+    assert torch.equal(whole[0, :784], basis[0])
+    assert torch.equal(whole[1, 784:], basis[1])
+    assert (whole[2, :784] == 0).all()
