@@ -49,7 +49,9 @@ class Schedule:
 def seeded(seed: int, device: torch.device = torch.device("cpu")):
     """Torch's global generators, as initialisation and dropout use them, start from `seed` and are put back after."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         yield
 
 
