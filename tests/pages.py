@@ -34,3 +34,12 @@ def answers(page, label):
     space = dict(page)
     exec(compile(block, label, "exec"), space)
     return space
+
+
+def judged(page, label, check, name, wrong, capsys):
+    """Assert that the page's `check` accepts what the solution calls `name`, and none of the answers `wrong`."""
+    page[check](answers(page, label)[name])
+    assert capsys.readouterr().out == "right\n"
+    for other in wrong:
+        page[check](other)
+        assert capsys.readouterr().out.startswith("not yet")

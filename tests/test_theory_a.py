@@ -57,12 +57,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
 
 @pytest.mark.parametrize("label", CASES)
 def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
-    check, name, wrong = CASES[label]
-    page[check](pages.answers(page, label)[name])
-    assert capsys.readouterr().out == "right\n"
-    for answer in wrong:
-        page[check](answer)
-        assert capsys.readouterr().out.startswith("not yet")
+    pages.judged(page, label, *CASES[label], capsys)
 
 
 def problem(page, seed, d, k):

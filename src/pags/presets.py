@@ -5,6 +5,7 @@ GPU. paper: the papers' settings as far as their texts and released code give th
 """
 
 import dataclasses
+import difflib
 import typing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -697,7 +698,7 @@ _ROAR = {
         conv_robust=replace(_CONVOLUTIONAL, budgets=(8 / 255,), linf=True, pgd_steps=4),
         conv_retrained=replace(_CONVOLUTIONAL, schedule=Schedule(epochs=5, batch=100, lr=3e-3, drops=(4,))),
         conv_shares=(0.1, 0.2, 0.3),
-        conv_repetitions=1,
+        conv_repetitions=2,
         block_n=3000,
         block_test=1000,
         block=_trained(_SMALL, epochs=10),
@@ -738,8 +739,8 @@ _ROAR = {
         conv_retrained=replace(_RESNET, net="small_resnet18", schedule=_SGD),
         conv_shares=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
         conv_repetitions=5,
-        block_n=60_000,
-        block_test=10_000,
+        block_n=20_000,
+        block_test=5000,
         block=replace(_MLP, schedule=_SGD),
         block_robust=replace(_MLP, schedule=_SGD, pgd_steps=20),
         block_eps=(0.25, 0.5, 1.0, 2.0, 4.0),
@@ -793,7 +794,10 @@ def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
     head, *rest = path
     if head not in hints or (rest and not dataclasses.is_dataclass(hints[head])):
         there = flat(config, whole.removesuffix(".".join(path)))
-        raise UsageError(f"unknown setting {whole!r}: write one of {', '.join(there)}")
+        near = [name for name in there if name.endswith(f".{whole}")]
+        near = near or difflib.get_close_matches(whole, there, n=8, cutoff=0.5) or there
+        some = near if len(near) <= 20 else ["those in the table of settings near the end of the chapter"]
+        raise UsageError(f"unknown setting {whole!r}: write one of {', '.join(some)}")
     if rest:
         return replace(config, **{head: _replaced(getattr(config, head), whole, rest, value)})
     return replace(config, **{head: _checked(hints[head], whole, value)})

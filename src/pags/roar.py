@@ -32,11 +32,13 @@ def ranks(E: Tensor, *, generator: torch.Generator, per_pixel: bool = False) -> 
         raise ValueError("an attribution that is not finite has no order")
     size = size.sum(1, keepdim=True) if per_pixel else size
     flat = size.flatten(1)  # (n, d)
-    shuffled = torch.rand(flat.shape, generator=generator).argsort(1)
-    order = shuffled.gather(1, flat.gather(1, shuffled).argsort(dim=1, descending=True, stable=True))
     kind = torch.int16 if flat.shape[1] < 2**15 else torch.int32
-    places = torch.arange(flat.shape[1], dtype=kind).expand_as(order)
-    return torch.empty(flat.shape, dtype=kind).scatter_(1, order, places).reshape(size.shape)
+    found = torch.empty(flat.shape, dtype=kind)
+    for part, own in zip(flat.split(5000), found.split(5000), strict=True):
+        shuffled = torch.rand(part.shape, generator=generator).argsort(1)
+        order = shuffled.gather(1, part.gather(1, shuffled).argsort(dim=1, descending=True, stable=True))
+        own.scatter_(1, order, torch.arange(flat.shape[1], dtype=kind).expand_as(order))
+    return found.reshape(size.shape)
 
 
 def kept(ranks: Tensor, share: float, *, top: bool = True) -> Tensor:
@@ -138,7 +140,7 @@ class Retrain:
     """A training on what a mask leaves: the first (`top`) or last `share` of every image's coordinates.
 
     The others are black, or the training images' mean per channel (`mean_fill`). `mask_only` shows the net the mask
-    itself and no image. `repetition` is added to the seed.
+    itself and no image. `repetition` changes the seed, which is never that of an explained net.
     """
 
     classifier: classify.Config
@@ -147,6 +149,11 @@ class Retrain:
     mean_fill: bool = False
     mask_only: bool = False
     repetition: int = 0
+
+
+def own_seed(config: Retrain, seed: int) -> int:
+    """The seed of a retraining: another initialisation and order of batches than those of the net that is explained."""
+    return seed + 10_007 * (config.repetition + 1)
 
 
 def view(config: Retrain, images: data.Dataset, x: Tensor, ranks: Tensor) -> Tensor:
@@ -169,8 +176,7 @@ def fit(
 ) -> tuple[dict[str, Tensor], dict]:
     """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy"})."""
     seen = replace(images, x=view(config, images, images.x, order.tensors["train"]))
-    seed += config.repetition
-    state, _ = classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint)
+    state, _ = classify.fit(config.classifier, seen, seed=own_seed(config, seed), device=device, checkpoint=checkpoint)
     net = classify.load(artifacts.Artifact(state, {}, ""), config.classifier, seen, device)
     return judged(net, config, images, held_out, order)
 
@@ -230,7 +236,7 @@ def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list
     schedule, configs = first.classifier.schedule, [call[1] for call in calls]
     members = []
     for config in configs:
-        with train.seeded(seed + config.repetition):
+        with train.seeded(own_seed(config, seed)):
             members.append(classify.make_net(config.classifier, images).to(device))
     stacked, _ = torch.func.stack_module_state(members)
     parameters = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
@@ -242,7 +248,7 @@ def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list
     def loss(own: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(torch.func.functional_call(blank, own, (x,)), y)
 
-    plans = [train.batches(len(images.y), schedule, seed=seed + config.repetition) for config in configs]
+    plans = [train.batches(len(images.y), schedule, seed=own_seed(config, seed)) for config in configs]
     total = schedule.epochs * -(-len(images.y) // schedule.batch)
     for steps in progress.bar(zip(*plans, strict=True), f"{len(calls)} nets", total=total):
         rows = [step[2].to(device) for step in steps]

@@ -32,15 +32,17 @@ def crossed_interval(values: Any, *, level: float = 0.95) -> Interval:
     """Mean of values (r, n) of n examples in each of r repetitions, and an interval for other examples *and* others.
 
     Both are random and crossed: every repetition has its own level, and every example keeps its own over repetitions.
-    The variance of the mean is that of the rows' means over r plus that of the columns' means over n, a little too
-    much where both are small; degrees of freedom after Satterthwaite. One repetition alone says nothing about others:
-    then the interval is `mean_interval`'s.
+    The variance of the mean is that of the rows' means over r plus that of the columns' means over n, up to twice too
+    much where every value has noise of its own; degrees of freedom after Satterthwaite. One repetition alone says
+    nothing about others: then the interval is `mean_interval`'s. Raises ValueError for fewer than two examples.
     """
     values = np.atleast_2d(np.asarray(values, dtype=np.float64))
     r, n = values.shape
     if r == 1:
         return mean_interval(values[0], level=level)
     as_array(values.ravel())
+    if n == 1:
+        raise ValueError("one example alone has no interval")
     rows, columns = values.mean(1).var(ddof=1) / r, values.mean(0).var(ddof=1) / n
     mean, variance = float(values.mean()), rows + columns
     freedom = variance**2 / (rows**2 / (r - 1) + columns**2 / (n - 1)) if variance > 0 else 1.0
