@@ -17,11 +17,13 @@ from torchvision import datasets
 
 from pags import paths, strokes
 from pags.errors import PagsError, UsageError
+from pags.files import write_atomically
 
 TORCHVISION = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
 FETCHED_TO_NPZ = {"cifar10": datasets.CIFAR10, "emnist": datasets.EMNIST}
 STROKES = {"train": 60_000, "test": 10_000}
 SPLITS = ("train", "test")
+ALEXNET = Path("weights", "alexnet_features.pth")
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,17 @@ def _damaged(name: str, directory: Path, error: Exception) -> str:
 
 
 def fetch(name: str, data_dir: Path | str | None = None) -> Path:
-    """Download a data set into the data directory, checksums verified by torchvision; returns where it lies."""
+    """Download a data set, or AlexNet's weights, into the data directory; returns where it lies.
+
+    torchvision verifies the checksums.
+    """
     directory = Path(data_dir) if data_dir else paths.DATA
-    if name not in TORCHVISION and name not in FETCHED_TO_NPZ:
-        raise UsageError(
-            f"data set {name!r} cannot be fetched: write one of {', '.join([*TORCHVISION, *FETCHED_TO_NPZ])}"
-        )
+    known = [*TORCHVISION, *FETCHED_TO_NPZ, "alexnet"]
+    if name not in known:
+        raise UsageError(f"data set {name!r} cannot be fetched: write one of {', '.join(known)}")
     try:
+        if name == "alexnet":
+            return _fetch_alexnet(directory)
         if name in TORCHVISION:
             TORCHVISION[name](directory, download=True)
             return directory / TORCHVISION[name].__name__
@@ -179,6 +185,26 @@ def _fetch_to_npz(name: str, directory: Path) -> Path:
     np.savez(partial, **arrays)
     partial.replace(path)
     return path
+
+
+def _fetch_alexnet(directory: Path) -> Path:
+    from torchvision.models import AlexNet_Weights
+
+    whole = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    trunk = {name: value for name, value in whole.items() if name.startswith("features.")}
+    write_atomically(directory / ALEXNET, lambda temporary: torch.save(trunk, temporary))
+    return directory / ALEXNET
+
+
+def alexnet(data_dir: Path | str | None = None) -> dict[str, Tensor]:
+    """The convolutional trunk of ImageNet's AlexNet, as a state dict with keys "features.*"; PagsError without it."""
+    path = (Path(data_dir) if data_dir else paths.DATA) / ALEXNET
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PagsError(f"AlexNet's weights are not in {path}; fetch them with: pags data fetch alexnet") from None
+    except Exception as error:  # altered bytes can make torch's reader raise anything
+        raise PagsError(f"{path} is damaged; delete it and run: pags data fetch alexnet") from error
 
 
 def names(data_dir: Path | str | None = None) -> dict[str, bool]:
