@@ -119,6 +119,52 @@ class Fractions:
 
 
 @dataclass(frozen=True)
+class OffManifold:
+    """Chapter 04: `images` are "strokes", "generated" from chapter 02's decoder, or a data set with an autoencoder.
+
+    `classifier` is trained with each of four objectives at each of its strengths, effective ones per image, `slow`
+    being that from which on the learning rate falls, and `repetitions` times; also without any. Measured at `explain`
+    test images: steps of `size` times an image's length, `draws` of noise, likeness (`lpips` or not) with the score of
+    images blurred by `blur`, of which `bank` are used. `released` are budgets for A's released PGD loop. With a
+    distractor: other nets, `budgets` of the robust one per image, noise levels `noises`.
+    """
+
+    images: str
+    manifold: generate.Config
+    autoencoder: autoencoder.Config
+    n: int
+    test: int
+    explain: int
+    classifier: classify.Config
+    gradient_norm: tuple[float, ...]
+    gradient_norm_slow: float
+    smoothness: tuple[float, ...]
+    smoothness_slow: float
+    noise: tuple[float, ...]
+    pgd: tuple[float, ...]
+    pgd_slow: float
+    released: tuple[float, ...]
+    repetitions: int
+    size: float
+    draws: int
+    lpips: bool
+    blur: float
+    bank: int
+    distractor: str
+    distractor_n: int
+    distractor_test: int
+    distractor_net: classify.Config
+    distractor_robust: classify.Config
+    distractor_repetitions: int
+    noises: tuple[float, ...]
+
+    @property
+    def data(self) -> list[str]:
+        """The data sets that the chapter's claims are judged on."""
+        return list(dict.fromkeys([self.manifold.data if self.images == "generated" else self.images, self.distractor]))
+
+
+@dataclass(frozen=True)
 class BlockMnist:
     """Chapter 05: the digits, the networks and their trainings, and the grids that test what leaks and why.
 
@@ -749,10 +795,125 @@ _ROAR = {
     ),
 }
 
+_NET_04 = classify.Config(
+    schedule=Schedule(epochs=4, batch=40, lr=2e-3), net="narrow_lenet", dropout=False, pgd_steps=3
+)
+_NET_04_STANDARD = _trained(replace(_NET_04, pgd_steps=5), epochs=6, batch=64)
+# A's schedules: 200 epochs on CIFAR-10; nine epochs on digits with a distractor.
+_NET_04_PAPER = classify.Config(
+    schedule=Schedule(epochs=200, batch=128, lr=0.025, drops=(150, 175), adam=False, momentum=0.9, weight_decay=5e-4),
+    net="small_resnet18",
+    dropout=False,
+    pgd_steps=10,
+)
+_NINE = Schedule(epochs=9, batch=128, lr=0.1, drops=(3, 6), adam=False)
+
+
+def _logspace(low: float, high: float, count: int, factor: float = 1.0) -> tuple[float, ...]:
+    """`count` numbers from factor * 10^low to factor * 10^high, evenly spaced in their logarithm."""
+    return tuple(float(f"{factor * 10 ** (low + (high - low) * i / (count - 1)):.6g}") for i in range(count))
+
+
+_OFF_MANIFOLD = {
+    "quick": OffManifold(
+        images="strokes",
+        manifold=_QUICK,
+        autoencoder=autoencoder.Config(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
+        n=800,
+        test=500,
+        explain=100,
+        classifier=_NET_04,
+        gradient_norm=(0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        gradient_norm_slow=0.0,
+        smoothness=(0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        smoothness_slow=0.0,
+        noise=(0.1, 0.3, 0.6, 1.0, 2.0, 4.0),
+        pgd=(0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+        pgd_slow=0.0,
+        released=(1.0,),
+        repetitions=2,
+        size=0.1,
+        draws=4,
+        lpips=False,
+        blur=0.25,
+        bank=20_000,
+        distractor="strokes",
+        distractor_n=1000,
+        distractor_test=300,
+        distractor_net=_NET_04,
+        distractor_robust=replace(_NET_04, budgets=(0.5, 1.0, 2.0)),
+        distractor_repetitions=2,
+        noises=(0.03, 0.1, 0.3, 1.0, 3.0),
+    ),
+    "standard": OffManifold(
+        images="generated",
+        manifold=_STANDARD,
+        autoencoder=autoencoder.Config(latents=128, schedule=Schedule(epochs=10, batch=100, lr=1e-3)),
+        n=5000,
+        test=2000,
+        explain=300,
+        classifier=_NET_04_STANDARD,
+        gradient_norm=(0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        gradient_norm_slow=0.0,
+        smoothness=(0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        smoothness_slow=0.0,
+        noise=(0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0),
+        pgd=(0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+        pgd_slow=0.0,
+        released=(0.3, 1.0, 3.0),
+        repetitions=3,
+        size=0.1,
+        draws=8,
+        lpips=True,
+        blur=0.25,
+        bank=15_000,
+        distractor="mnist",
+        distractor_n=5000,
+        distractor_test=2000,
+        distractor_net=_NET_04_STANDARD,
+        distractor_robust=replace(_NET_04_STANDARD, budgets=(0.5, 1.0, 2.0)),
+        distractor_repetitions=3,
+        noises=_logspace(-2, 1, 10),
+    ),
+    "paper": OffManifold(
+        images="cifar10",
+        manifold=_PAPER,
+        autoencoder=autoencoder.Config(latents=128, schedule=Schedule(epochs=100, batch=100, lr=1e-4), width=128),
+        n=50_000,
+        test=10_000,
+        explain=2000,
+        classifier=_NET_04_PAPER,
+        gradient_norm=_logspace(-5, 2, 30, 1e5 / 128**2),
+        gradient_norm_slow=0.01 * 1e5 / 128**2,
+        smoothness=_logspace(-4, 4, 30),
+        smoothness_slow=10.0,
+        noise=_logspace(-3, 2, 30),
+        pgd=_logspace(-5, 4, 30, 128**-0.5),
+        pgd_slow=100 * 128**-0.5,
+        released=_logspace(-5, 4, 30, 128**-0.5),
+        repetitions=10,
+        size=0.1,
+        draws=8,
+        lpips=True,
+        blur=0.25,
+        bank=50_000,
+        distractor="mnist",
+        distractor_n=60_000,
+        distractor_test=10_000,
+        distractor_net=replace(_NET_04_PAPER, schedule=_NINE),
+        distractor_robust=replace(
+            _NET_04_PAPER, schedule=_NINE, budgets=tuple(float(f"{eps * 128**-0.5:.6g}") for eps in (1, 4, 8))
+        ),
+        distractor_repetitions=5,
+        noises=_logspace(-2, 1, 30),
+    ),
+}
+
 CHAPTERS = {
     "01_theory_checks": _THEORY,
     "02_mnist32_generation": _GENERATION,
     "03_tangent_fractions": _FRACTIONS,
+    "04_off_manifold_robustness": _OFF_MANIFOLD,
     "05_blockmnist": _BLOCKS,
     "06_diffroar": _ROAR,
 }
