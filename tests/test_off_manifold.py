@@ -67,7 +67,7 @@ def test_the_page_steps_and_penalises_as_the_library_does(page):
     for part, other in zip(page["on_and_off"](basis, x, 0.1, generator(2)), ours, strict=True):
         assert torch.allclose(part, other, atol=1e-6)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    assert torch.equal(page["change"](net, x, ours[0]), robustness.change(net, x, ours[0]))
+    assert torch.equal(page["change"](net, x, ours[0]), *robustness.change(net, x, ours[0]))
     y = torch.tensor([0, 1, 2, 0])
     wanted = regularize.gradient_norm(0.5)(net, x, y, generator=generator(), step=0)["loss"]
     assert torch.allclose(page["gradient_norm"](net, x, y, 0.5), wanted)
@@ -85,7 +85,7 @@ def test_borders_lie_where_lines_between_points_cross(page):
 def test_the_blurred_score_is_the_gradient_of_the_log_density(page):
     bank = torch.randn(20, 1, 2, 2, generator=generator(), dtype=torch.float64)
     x = torch.randn(3, 1, 2, 2, generator=generator(1), dtype=torch.float64).requires_grad_()
-    log_density = torch.logsumexp(-torch.cdist(x.flatten(1), bank.flatten(1)) ** 2 / (2 * 0.7**2), 1)
+    log_density = torch.logsumexp(-(torch.cdist(x.flatten(1), bank.flatten(1)) ** 2) / (2 * 0.7**2), 1)
     (wanted,) = torch.autograd.grad(log_density.sum(), x)
     assert torch.allclose(page["blurred_score"](x.detach(), bank, 0.7), wanted)
 

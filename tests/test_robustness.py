@@ -47,7 +47,7 @@ def test_change_is_the_l1_distance_of_the_softmax():
 
     x = torch.zeros(3, 1, dtype=torch.float64)
     u = torch.tensor([[0.0], [0.1], [-0.4]]).double()
-    assert torch.allclose(robustness.change(Fixed(), x, u), 2 * u[:, 0].abs())
+    assert torch.allclose(*robustness.change(Fixed(), x, u), 2 * u[:, 0].abs())
 
 
 def test_a_net_blind_across_the_manifold_changes_along_it_alone(basis):
@@ -74,9 +74,26 @@ def test_for_a_linear_function_the_relative_robustness_is_the_alignment(basis):
     def f(x):
         return (w * x.flatten(1)).sum(1)
 
-    found = robustness.relative(f, X, basis, sigma=0.3, draws=20_000, generator=generator())
-    assert torch.allclose(found, robustness.alignment(basis, w), atol=0.03)
+    found = robustness.relative(f, X, w.reshape(X.shape), basis, sigma=0.3, draws=2, generator=generator())
+    assert torch.allclose(found, robustness.alignment(basis, w), atol=1e-12)
     assert torch.allclose(robustness.alignment(basis, w).mean(), torch.tensor(1 - 5 / 64).double(), atol=0.05)
+
+
+def test_for_a_quadratic_it_is_the_formula_of_chapter_01(basis):
+    """E (g'Qu + u'QHQu / 2)^2 = s^2 |Qg|^2 + s^4 (tr(M)^2 + 2 tr(M^2)) / 4 with M = QHQ."""
+    g, B, H, s = drawn(1, 64, seed=5), basis[:1], drawn(64, 64, seed=6), 0.3
+    H = (H + H.mT) / 2
+    x = torch.zeros(1, 64, dtype=torch.float64)
+    found = robustness.relative(
+        lambda p: p @ g[0] + ((p @ H) * p).sum(1) / 2, x, g, B, sigma=s, draws=20_000, generator=generator()
+    )
+
+    def moment(Q):
+        M = Q @ H @ Q
+        return s**2 * (Q @ g[0]).square().sum() + s**4 * (M.trace() ** 2 + 2 * M.square().sum()) / 4
+
+    off = torch.eye(64).double() - B[0] @ B[0].mT
+    assert float(found) == pytest.approx(float(moment(off) / moment(torch.eye(64).double())), abs=0.01)
 
 
 def test_noise_on_the_signal_leaves_the_rest_alone():
