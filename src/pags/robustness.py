@@ -25,7 +25,7 @@ def on_and_off(basis: Tensor, x: Tensor, *, size: float, generator: torch.Genera
 
 @torch.no_grad()
 def change(net: nn.Module, x: Tensor, *steps: Tensor) -> list[Tensor]:
-    """L1 distance between the softmax outputs at x + u and at x, for each step u: (n,), from 0 to 2. Small is robust."""
+    """L1 distance between the softmax outputs at x + u and at x, (n,) for each step u: from 0 to 2, small is robust."""
     here = net(x).softmax(1)
     return [(net(x + u).softmax(1) - here).abs().sum(1) for u in steps]
 
@@ -55,8 +55,8 @@ def relative(
 ) -> Tensor:
     """rho_1(sigma) of f, (n, ...) to (n,): mean squared change by noise off the manifold over that by all noise: (n,).
 
-    The part that is linear in the noise is known from f's gradients g (n, ...) and not drawn: the mean over `draws` of u
-    and -u, u ~ N(0, sigma^2 I), is of the rest. For a random linear f it is 1 - k/d on average; nan where f is constant.
+    The part that is linear in the noise is known from f's gradients g (n, ...) and not drawn: the mean over `draws` of
+    u and -u, u ~ N(0, sigma^2 I), is of the rest. Chance is 1 - k/d; nan where f is constant.
     """
     here, across = f(x), g - tangent.project(basis, g)
     off, whole = (sigma**2 * v.flatten(1).square().sum(1) for v in (across, g))
