@@ -9,7 +9,8 @@ import torch
 from pags import data, paths, similarity
 from pags.errors import PagsError, UsageError
 
-DATA = Path(os.environ.get("PAGS_DATA", paths.DATA))
+DATA = Path(os.environ.get("PAGS_TEST_DATA", paths.DATA))
+PAIRS = DATA / "weights"
 
 
 def drawn(*shape, seed=0):
@@ -124,9 +125,6 @@ def test_with_its_weights_lpips_gives_what_another_implementation_gives():
         a, b = (v / (v.norm(dim=1, keepdim=True) + 1e-10) for v in h)
         total = total + ((a - b) ** 2 * heads[f"lin{i}.model.1.weight"]).sum(1).mean((1, 2))
     assert torch.allclose(alike(E, S), 1 - total, atol=1e-4)
-
-
-PAIRS = DATA / "weights"
 
 
 @pytest.mark.skipif(not (PAIRS / "ex_ref.png").exists(), reason="needs the example images of the package lpips")

@@ -796,7 +796,7 @@ _ROAR = {
 }
 
 _NET_04 = classify.Config(
-    schedule=Schedule(epochs=4, batch=25, lr=2e-3), net="narrow_lenet", dropout=False, pgd_steps=3
+    schedule=Schedule(epochs=4, batch=32, lr=2e-3), net="narrow_lenet", dropout=False, pgd_steps=3
 )
 _NET_04_STANDARD = _trained(replace(_NET_04, pgd_steps=5), epochs=6, batch=64)
 # A's schedules: 200 epochs on CIFAR-10; nine epochs on digits with a distractor.
@@ -819,16 +819,16 @@ _OFF_MANIFOLD = {
         images="strokes",
         manifold=_QUICK,
         autoencoder=autoencoder.Config(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
-        n=500,
+        n=800,
         test=500,
         explain=100,
         classifier=_NET_04,
-        gradient_norm=(1.0, 10.0, 30.0, 100.0),
+        gradient_norm=(0.1, 1.0, 10.0, 30.0, 100.0),
         gradient_norm_slow=0.0,
-        smoothness=(1.0, 10.0, 100.0, 1000.0),
+        smoothness=(0.1, 1.0, 10.0, 100.0, 1000.0),
         smoothness_slow=0.0,
-        noise=(0.3, 0.6, 1.0, 2.0),
-        pgd=(0.5, 1.0, 2.0, 4.0),
+        noise=(0.1, 0.3, 0.6, 1.0, 2.0),
+        pgd=(0.3, 1.0, 2.0, 3.0, 5.0),
         pgd_slow=0.0,
         released=(1.0,),
         repetitions=3,
