@@ -10,7 +10,7 @@ import typing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pags import PRESETS, autoencoder, classify, generate, replicate, vae
+from pags import PRESETS, autoencoder, classify, denoise, generate, replicate, score, vae
 from pags.errors import UsageError
 from pags.train import Schedule
 
@@ -254,6 +254,36 @@ class Roar:
     def data(self) -> list[str]:
         """The data sets that the chapter's claims are judged on."""
         return list(dict.fromkeys([self.manifold.data, self.images, self.colour]))
+
+
+@dataclass(frozen=True)
+class KnownScore:
+    """Chapter 07: where it is computed, and the denoiser and the nets that are held against it.
+
+    The score of `n` images is computed at noise levels `sigmas`, in pixel units; `search` says how hard. `repeat` of
+    them are computed again with other random numbers. The denoiser is trained on `train` images, with and without
+    labels; the nets are trained on `nets_train` images with each objective of `regularize` at each of its strengths.
+    """
+
+    source: str
+    manifold: generate.Config
+    train: int
+    n: int
+    repeat: int
+    sigmas: tuple[float, ...]
+    search: score.Config
+    denoiser: denoise.Config
+    nets_train: int
+    net: classify.Config
+    gradient_norm: tuple[float, ...]
+    smoothness: tuple[float, ...]
+    noise: tuple[float, ...]
+    pgd: tuple[float, ...]
+
+    @property
+    def data(self) -> str:
+        """The data set whose score is known."""
+        return self.manifold.data if self.source == "generated" else self.source
 
 
 _QUICK = generate.Config(
@@ -909,6 +939,57 @@ _OFF_MANIFOLD = {
     ),
 }
 
+_SCORE = {
+    "quick": KnownScore(
+        source="strokes",
+        manifold=_QUICK,
+        train=8000,
+        n=10,
+        repeat=5,
+        sigmas=(0.25, 0.6),
+        search=score.Config(bank=1024, starts=(8, 3, 2), steps=(4, 8, 30), draws=200, rounds=1),
+        denoiser=denoise.Config(Schedule(epochs=5, batch=64, lr=2e-3, drops=(4,)), labels=True, width=16),
+        nets_train=800,
+        net=_NET_04,
+        gradient_norm=(0.1, 1.0, 10.0, 30.0, 100.0),
+        smoothness=(0.1, 1.0, 10.0, 100.0, 1000.0),
+        noise=(0.1, 0.3, 0.6, 1.0, 2.0),
+        pgd=(0.3, 1.0, 2.0, 3.0, 5.0),
+    ),
+    "standard": KnownScore(
+        source="strokes",
+        manifold=_STANDARD,
+        train=20_000,
+        n=100,
+        repeat=20,
+        sigmas=(0.25, 0.6),
+        search=score.Config(starts=(24, 8, 3), draws=1000),
+        denoiser=denoise.Config(Schedule(epochs=20, batch=64, lr=2e-3, drops=(14, 18)), labels=True),
+        nets_train=5000,
+        net=_NET_04_STANDARD,
+        gradient_norm=(0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        smoothness=(0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        noise=(0.03, 0.1, 0.25, 0.6, 1.0, 2.0, 4.0),
+        pgd=(0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+    ),
+    "paper": KnownScore(
+        source="strokes",
+        manifold=_PAPER,
+        train=60_000,
+        n=500,
+        repeat=100,
+        sigmas=(0.25, 0.6),
+        search=score.Config(starts=(48, 12, 4), draws=4000, classes=6),
+        denoiser=denoise.Config(Schedule(epochs=200, batch=64, lr=1e-3, drops=(140, 180)), labels=True, width=64),
+        nets_train=60_000,
+        net=classify.Config(Schedule(epochs=20, batch=50, lr=1e-3, drops=(14,)), net="lenet", dropout=False),
+        gradient_norm=_logspace(-3, 3, 13),
+        smoothness=_logspace(-3, 3, 13),
+        noise=(0.02, 0.05, 0.1, 0.17, 0.25, 0.4, 0.6, 0.85, 1.2, 2.0),
+        pgd=_logspace(-1.5, 1, 11),
+    ),
+}
+
 CHAPTERS = {
     "01_theory_checks": _THEORY,
     "02_mnist32_generation": _GENERATION,
@@ -916,6 +997,7 @@ CHAPTERS = {
     "04_off_manifold_robustness": _OFF_MANIFOLD,
     "05_blockmnist": _BLOCKS,
     "06_diffroar": _ROAR,
+    "07_exact_score": _SCORE,
 }
 
 
