@@ -38,7 +38,7 @@ def by_rank(x, E):
 
 
 def on_gpu(calls):
-    """Seconds on the GPU: all trainings in step as one, and one after another; the largest gap of their accuracies."""
+    """Seconds on the GPU: in step as one, in processes, one after another; and the largest gap of the accuracies."""
     gpu = {"seed": 0, "device": torch.device("cuda")}
     roar.fit(*calls[0], **gpu, checkpoint=None)  # the first call pays for what is set up once
     steps = [(roar.fit, *call) for call in calls]
@@ -48,8 +48,13 @@ def on_gpu(calls):
     middle = time.perf_counter()
     together = roar.ensemble(steps, **gpu)
     end = time.perf_counter()
+    with sweep.default("cuda") as executor:
+        sweep.run(timed, calls[: 2 * sweep.SHARING], executor=executor, **gpu, checkpoint=None)  # the processes start
+        start_shared = time.perf_counter()
+        sweep.run(timed, calls, executor=executor, **gpu, checkpoint=None)
+        shared = time.perf_counter() - start_shared
     gap = max(abs(a["accuracy"] - b["accuracy"]) for (_, a), (_, b) in zip(alone, together, strict=True))
-    return end - middle, middle - start, gap
+    return end - middle, shared, middle - start, gap
 
 
 def main() -> None:
@@ -87,9 +92,10 @@ def main() -> None:
     print(f"{alone / together:.2f} times as long one after another with {torch.get_num_threads()} threads")
     print(f"overhead: {together * workers / sum(own):.3f} times the jobs' own time, shared by {workers} processes")
     if torch.cuda.is_available():
-        together, alone, gap = on_gpu(calls)
+        together, shared, alone, gap = on_gpu(calls)
         print(f"{len(calls)} trainings on {torch.cuda.get_device_name()}: {together:.1f} s in step, ", end="")
-        print(f"{alone / together:.1f} times as long one after another; accuracies differ by at most {gap:.3f}")
+        print(f"{alone / together:.1f} times as long one after another; accuracies differ by {gap:.3f} at most")
+        print(f"{shared:.1f} s in {sweep.SHARING} processes, {alone / shared:.1f} times as long one after another")
 
 
 if __name__ == "__main__":

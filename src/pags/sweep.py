@@ -20,6 +20,7 @@ from pags.errors import PagsError, UsageError
 
 SCHEDULER = "PAGS_SCHEDULER"  # the environment variable that holds a Dask scheduler's address
 PATIENCE = 10  # seconds for which it may be silent
+SHARING = 8  # processes on one GPU
 
 
 def run(
@@ -57,13 +58,14 @@ def cached(
 
 
 def default(device: torch.device | str = "cpu", workers: int | None = None) -> Executor:
-    """The cluster that PAGS_SCHEDULER names; else `workers` processes (one per core), on a GPU only this one.
+    """The cluster that PAGS_SCHEDULER names; else `workers` processes, one per core, but on a GPU at most `SHARING`.
 
-    Processes would fight for a GPU. Enter it with `with`, and give it to several grids that follow one another.
+    Small nets leave most of a GPU idle. Enter it with `with`, and give it to several grids that follow one another.
     """
     if address := os.environ.get(SCHEDULER):
         return Cluster(address)
-    return Here() if torch.device(device).type == "cuda" else Processes(workers or machine.cores())
+    most = SHARING if torch.device(device).type == "cuda" else machine.cores()
+    return Processes(min(workers or most, most, machine.cores()))
 
 
 def done(
