@@ -1,0 +1,71 @@
+"""What chapter 07 defines on its page: one set of weights, and exercises whose checks tell right from wrong."""
+
+import math
+
+import numpy as np
+import pages
+import pytest
+import torch
+
+from pags import denoise
+
+CHAPTER = "07_exact_score"
+FUNCTIONS = {"estimate", "preconditioning", "log_odds", "log_odds_gradient", "check_points", "check_share"}
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The functions that need no run."""
+    return pages.defined(CHAPTER, {"np": np, "torch": torch}, functions=FUNCTIONS)
+
+
+def nearest(x, points, sigma):
+    return (points[torch.cdist(x, points).argmin(1)] - x) / sigma**2
+
+
+def perplexity(log_w):
+    w = log_w.softmax(0)
+    return (-(w * w.clamp_min(1e-300).log()).sum()).exp() / len(w)
+
+
+CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
+    "ex-07-points": (
+        "check_points",
+        "gradient",
+        [nearest, lambda x, points, sigma: (points.mean(0) - x) / sigma**2, lambda x, points, sigma: x * math.nan],
+    ),
+    "ex-07-share": (
+        "check_share",
+        "share",
+        [perplexity, lambda log_w: 1 / (len(log_w) * log_w.softmax(0).max()), lambda log_w: math.nan],
+    ),
+}
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_a_check_accepts_the_solution_and_nothing_near_it(page, label, capsys):
+    pages.judged(page, label, *CASES[label], capsys)
+
+
+def test_the_weights_of_a_gaussian_give_its_integral_and_its_mean(page):
+    g = torch.Generator().manual_seed(0)
+    u = 1.5 * torch.randn(1, 20_000, 1, generator=g, dtype=torch.float64)
+    log_target = -0.5 * (u[..., 0] - 0.7).square()
+    log_proposal = -0.5 * (u[..., 0] / 1.5).square() - math.log(1.5 * math.sqrt(2 * math.pi))
+    log_p, mean, share = page["estimate"](log_target, log_proposal, u)
+    assert log_p.item() == pytest.approx(0.5 * math.log(2 * math.pi), abs=0.03)
+    assert mean.item() == pytest.approx(0.7, abs=0.03)
+    assert 0.3 < share.item() < 1
+
+
+def test_the_page_and_the_library_agree_on_the_preconditioning(page):
+    sigma = torch.tensor([0.1, 1.0])
+    assert all(map(torch.equal, page["preconditioning"](sigma, 0.5), denoise.preconditioning(sigma, 0.5)))
+
+
+def test_log_odds_of_two_classes_are_the_difference_of_their_logits(page):
+    net, y = torch.nn.Linear(3, 2), torch.tensor([0, 1])
+    x = torch.zeros(2, 3)
+    difference = net.weight[0] - net.weight[1]
+    found = page["log_odds_gradient"](net, x, y)
+    torch.testing.assert_close(found, torch.stack([difference, -difference]).detach())
