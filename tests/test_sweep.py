@@ -167,18 +167,21 @@ def test_an_interrupted_grid_goes_on_where_it_was(tmp_path):
     calls = [(make, Config(value)) for value in (0.0, 1.0, 3.0, 2.0)]
     failure = r"^1 of 4 jobs failed; the first: cached\(make, Config\(value=3\.0\)\): ValueError: 3 is too many$"
     with pytest.raises(PagsError, match=failure):
-        sweep.cached(calls, seed=0, directory=tmp_path, executor=sweep.Here())
+        sweep.cached(calls, seed=0, directory=tmp_path, executor=ThreadPoolExecutor(1))
     made = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     assert len(made) == 3
     with pytest.raises(PagsError, match=r"^1 of 1 jobs failed"):
-        sweep.cached(calls, seed=0, directory=tmp_path, executor=sweep.Here())
+        sweep.cached(calls, seed=0, directory=tmp_path, executor=ThreadPoolExecutor(1))
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")} == made
 
 
-def test_on_a_gpu_the_jobs_follow_one_another_in_this_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "Processes", None)
-    (made,) = sweep.cached([(make, Config(1.0))], seed=0, device="cuda", directory=tmp_path)
-    assert made.info["process"] == os.getpid()
+def test_processes_are_as_many_as_cores_and_on_a_gpu_not_more_than_share_one(monkeypatch):
+    monkeypatch.setattr(sweep, "Processes", lambda workers: workers)
+    monkeypatch.setattr(machine, "cores", lambda: 64)
+    assert (sweep.default(), sweep.default("cuda")) == (64, sweep.SHARING)
+    assert (sweep.default("cpu", 3), sweep.default("cuda", 3)) == (3, 3)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    assert (sweep.default("cuda"), sweep.default("cpu", 3)) == (2, 3)
 
 
 # A cluster: a Dask scheduler and two workers, all processes of their own on loopback

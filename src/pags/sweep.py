@@ -64,8 +64,8 @@ def default(device: torch.device | str = "cpu", workers: int | None = None) -> E
     """
     if address := os.environ.get(SCHEDULER):
         return Cluster(address)
-    most = SHARING if torch.device(device).type == "cuda" else machine.cores()
-    return Processes(min(workers or most, most, machine.cores()))
+    workers = workers or machine.cores()
+    return Processes(min(workers, SHARING) if torch.device(device).type == "cuda" else workers)
 
 
 def done(
@@ -102,19 +102,6 @@ def described(job: Callable[..., Any], call: tuple) -> str:
         return getattr(value, "__qualname__", None) or repr(value)
 
     return f"{job.__name__}({', '.join(map(short, call))})"
-
-
-class Here(Executor):
-    """Runs each job at once, in the process and thread that submits it."""
-
-    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-        """A future that is done."""
-        future: Future = Future()
-        try:
-            future.set_result(job(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 class Processes(ThreadPoolExecutor):
