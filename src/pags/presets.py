@@ -963,7 +963,7 @@ _SCORE = {
         n=24,
         repeat=8,
         sigmas=(0.25, 0.6),
-        search=score.Config(draws=600),
+        search=score.Config(bank=1024, starts=(12, 4, 2), steps=(4, 8, 30), draws=400, rounds=1),
         denoiser=denoise.Config(Schedule(epochs=12, batch=64, lr=2e-3, drops=(8, 11)), labels=True),
         nets_train=5000,
         net=_NET_04_STANDARD,
