@@ -85,11 +85,11 @@ def test_the_data_directory_reaches_the_kernel_but_not_the_parameters(house):
     assert str(house) not in json.dumps(notebook)
 
 
-def test_kernels_know_that_the_page_is_static_and_share_the_threads(house, monkeypatch):
+def test_kernels_know_that_the_page_is_static_and_share_the_cores(house, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 6)
     assert run("1", at_once=2) == []
     assert seen()["PAGS_STATIC"] == "1"
-    assert seen()["OMP_NUM_THREADS"] == "3"
+    assert (seen()["PAGS_CORES"], seen()["OMP_NUM_THREADS"]) == ("3", "1")
 
 
 def test_kernels_know_the_scheduler_once_it_has_answered(house, monkeypatch):

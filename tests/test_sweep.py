@@ -143,9 +143,9 @@ def test_an_empty_grid_has_no_results():
 
 @pytest.mark.parametrize(("allowed", "cores"), [("1", 1), ("0", 1), ("100000", None), ("", None), ("many", None)])
 def test_a_limit_on_threads_limits_the_workers(monkeypatch, allowed, cores):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("PAGS_CORES", raising=False)
     there = machine.cores()
-    monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    monkeypatch.setenv("PAGS_CORES", allowed)
     assert machine.cores() == (there if cores is None else cores)
     assert there >= 1
 

@@ -157,8 +157,23 @@ def test_training_stops_after_the_first_epoch_whose_loss_is_low_enough(points, t
     assert losses[0] > losses[1] > stop > losses[2]
     schedule = dataclasses.replace(SCHEDULES["adam"], stop=stop)
     checkpoint = Checkpoint(tmp_path / "a.checkpoint", every=0)
-    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == whole[:3]
-    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == whole[:3]  # resumed, it stays stopped
+    ended = [*whole[:2], whole[2] | {"stopped": True}]
+    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == ended
+    assert fit(make_net(), points, schedule=schedule, checkpoint=checkpoint) == ended  # resumed, it stays stopped
+
+
+def test_a_loss_below_zero_ends_no_training_that_has_no_stop(points, tmp_path):
+    def constant(net, x, y, *, generator, step):
+        return {"loss": 0 * net(x).sum() - 1}
+
+    checkpoint = Checkpoint(tmp_path / "a.checkpoint", every=0)
+    schedule = dataclasses.replace(SCHEDULES["adam"], epochs=5)
+    first = fit(make_net(), points, objective=constant, schedule=schedule, checkpoint=checkpoint)
+    assert [(entry["epoch"], entry["loss"]) for entry in first] == [(i, -1) for i in (1, 2, 3, 4, 5)]
+    longer = dataclasses.replace(schedule, epochs=7)
+    resumed = fit(make_net(), points, objective=constant, schedule=longer, checkpoint=checkpoint)
+    assert [entry["epoch"] for entry in resumed] == [1, 2, 3, 4, 5, 6, 7]
+    assert not any("stopped" in entry for entry in resumed)
 
 
 @pytest.mark.parametrize("adam", [True, False])

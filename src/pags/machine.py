@@ -13,10 +13,17 @@ from pags import paths
 
 
 def cores() -> int:
-    """The cores that this process may use; `OMP_NUM_THREADS` lowers them, as when chapters run side by side."""
+    """The cores that this process may use; `PAGS_CORES` lowers them, as when chapters run side by side."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    allowed = os.environ.get("PAGS_CORES", "")
     return min(there, max(1, int(allowed))) if allowed.isdigit() else there
+
+
+def use_one_thread() -> None:
+    """Let torch compute on one thread: the numbers then depend on no count of cores, and grids use all cores anyway."""
+    import torch  # seconds that only this needs
+
+    torch.set_num_threads(1)
 
 
 def versions() -> dict[str, str]:

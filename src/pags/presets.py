@@ -1047,7 +1047,11 @@ def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
 
 
 def _checked(kind: Any, name: str, value: Any) -> Any:
-    """`value` as a `kind` (int, float, bool, str or a tuple of one of them), or a UsageError."""
+    """`value` as a `kind` (int, float, bool, str, a tuple of one of them, or one of them or None), or a UsageError."""
+    if type(None) in typing.get_args(kind):
+        (kind,) = set(typing.get_args(kind)) - {type(None)}
+        if value is None:
+            return None
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{name} = {value!r}: write a list of {_word(kind)}")

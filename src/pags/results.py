@@ -39,7 +39,8 @@ def begin(
 ) -> "Run":
     """The run of a chapter with the values of its parameters cell; UsageError for what cannot be meant.
 
-    A GPU that was asked for and is not there is a PagsError; "auto" takes one if there is one.
+    A GPU that was asked for and is not there is a PagsError; "auto" takes one if there is one. From here on this process
+    computes on one thread, as every worker does: sums over several threads differ in their last bits.
     """
     from pags import presets
 
@@ -53,6 +54,7 @@ def begin(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
         )
     config = presets.get(chapter, preset, dict(overrides))
+    machine.use_one_thread()
     return Run(chapter, preset, seed, _device(device), _directory(data_dir), config, dict(overrides))
 
 

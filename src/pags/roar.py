@@ -224,7 +224,7 @@ def stackable(config: classify.Config, images: data.Dataset) -> bool:
     """Whether nets of this kind can be trained as one: no batch statistics, no dropout, no adversary, no early end."""
     kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     plain = not any(isinstance(module, kinds) for module in classify.make_net(config, images).modules())
-    return plain and not config.budgets and not config.schedule.stop and not config.shuffle_labels
+    return plain and not config.budgets and config.schedule.stop is None and not config.shuffle_labels
 
 
 def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:

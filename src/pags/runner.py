@@ -22,7 +22,7 @@ from pags import chapters, gates, machine, paths, results, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, place
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Job(NamedTuple):
@@ -92,7 +92,7 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
         start = time.monotonic()
         terminal.tell(f"{job.chapter}  preset {job.preset} ...")
-        notebook, problem = execute(job, work, threads=max(1, machine.cores() // at_once))
+        notebook, problem = execute(job, work, cores=max(1, machine.cores() // at_once))
         problem = problem or judge(job, work, notebook)
         message = keep_failed(job, notebook, problem) if problem else keep(job, work, notebook)
         shutil.rmtree(work, ignore_errors=True)
@@ -117,7 +117,7 @@ def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
     return Kernel
 
 
-def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNode, str | None]:
+def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode, str | None]:
     """The executed notebook as far as it came, and the reason if it stopped before its end."""
     import papermill  # a second, and `pags status` needs none of it
 
@@ -126,9 +126,9 @@ def execute(job: Job, work: Path, *, threads: int) -> tuple[nbformat.NotebookNod
     nbformat.write(notebook, text)
     progress.touch()
     total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
-    environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1"}
+    environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1", "PAGS_CORES": str(cores)}
+    environment |= ONE_THREAD
     environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
-    environment |= {name: str(threads) for name in THREADS} if threads < machine.cores() else {}
     with terminal.following(progress, job.chapter) as at:
         problem = None
         try:

@@ -147,7 +147,7 @@ class Processes(ThreadPoolExecutor):
 
 def prepare(lifeline: Any) -> None:
     """Make this process a worker: one thread for torch, and an end as soon as nobody holds the lifeline's other end."""
-    torch.set_num_threads(1)
+    machine.use_one_thread()
 
     def follow() -> None:
         try:
@@ -202,7 +202,7 @@ class Cluster(Executor):
 
 def alone(job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """The job's result, with one thread for torch."""
-    torch.set_num_threads(1)
+    machine.use_one_thread()
     return job(*args, **kwargs)
 
 

@@ -21,7 +21,8 @@ Objective = Callable[..., dict[str, Tensor]]
 class Schedule:
     """Epochs, batch size and learning rate; after each epoch in `drops` the rate is multiplied by `factor`.
 
-    With `stop` above zero the training ends after the first epoch whose mean loss is below it.
+    With `stop` the training ends after the first epoch whose mean loss is below it; that epoch's entry in the history
+    says so. None, the default, is no loss: one may be negative.
     """
 
     epochs: int
@@ -32,7 +33,11 @@ class Schedule:
     momentum: float = 0.0
     weight_decay: float = 0.0
     factor: float = 0.1
-    stop: float = 0.0
+    stop: float | None = None
+
+    def reached(self, history: list[dict[str, float]]) -> bool:
+        """Whether the last epoch's mean loss ends the training."""
+        return self.stop is not None and history[-1]["loss"] < self.stop
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate during `epoch`, counted from 0."""
@@ -98,7 +103,7 @@ def fit(
         net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
         history, first = state["history"], state["epoch"]
-        if history[-1]["loss"] < schedule.stop:
+        if schedule.reached(history):
             first = schedule.epochs
     n, steps, totals = len(data[0]), -(-len(data[0]) // schedule.batch), {}
     plan = batches(n, schedule, seed=seed, first=first)
@@ -113,10 +118,12 @@ def fit(
         if (step + 1) % steps == 0:
             history.append({"epoch": epoch + 1, **{name: float(total) for name, total in totals.items()}})
             totals = {}
+            if stopped := schedule.reached(history):
+                history[-1]["stopped"] = True
             if checkpoint is not None:
                 state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save({**state, "history": history, "epoch": epoch + 1})
-            if history[-1]["loss"] < schedule.stop:
+            if stopped:
                 break
     if schedule.epochs * steps in watch_at:
         history.append({"step": schedule.epochs * steps, **watch(net.eval())})
