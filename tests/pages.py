@@ -5,7 +5,7 @@ import re
 
 import jupytext
 
-from pags import chapters
+from pags.book import chapters
 
 
 def defined(chapter, names, constants=(), functions=None):

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pags import paths, plot, strokes
+from pags import paths, strokes
+from pags.book import plot
 
 DIGIT, SHEAR = 3, strokes.LATENTS.index("shear")
 

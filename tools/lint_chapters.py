@@ -1,5 +1,7 @@
 """Lint and format the code of the chapters as ruff does it for notebooks; `--fix` writes what it formats.
 
+A code cell of a page holds 83 characters, so lines have at most 80.
+
 Usage: python tools/lint_chapters.py [--fix] [CHAPTER.md ...]
 """
 
@@ -13,6 +15,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 RUFF = [sys.executable, "-m", "ruff"]
+WIDTH = 80
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 def ruff(*words: str) -> int:
     """Exit status of ruff with the project's settings."""
-    command = [*RUFF, *words, "--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    command = [*RUFF, *words, "--config", str(ROOT / "pyproject.toml"), "--no-cache", "--line-length", str(WIDTH)]
     return subprocess.run(command, check=False).returncode
 
 

@@ -9,8 +9,9 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pags import claims, page, paths, results, scoreboard
-from pags.claims import Check
+from pags import paths
+from pags.book import claims, page, results, scoreboard
+from pags.book.claims import Check
 from pags.errors import PagsError
 
 CHAPTER = "03_tangent_fractions"

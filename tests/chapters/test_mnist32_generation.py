@@ -12,7 +12,8 @@ import pages
 import pytest
 import torch
 
-from pags import artifacts, attribution, autoencoder, chapters, claims, data, strokes, tangent, train, vae
+from pags import artifacts, attribution, autoencoder, data, strokes, tangent, train, vae
+from pags.book import chapters, claims
 
 CHAPTER = "02_mnist32_generation"
 NOTEBOOK = jupytext.read(chapters.source(CHAPTER))

@@ -3,14 +3,15 @@
 import nbformat
 import pytest
 
-from pags import book, chapters, gates, paths
+from pags import paths
+from pags.book import build, chapters, gates
 
 NOTEBOOKS = sorted(paths.PUBLISHED.glob("*/*.ipynb"))
 
 
 @pytest.mark.parametrize("preset", ["quick", "standard"])
 def test_every_chapter_of_the_book_is_published(preset):
-    listed = book.listed_chapters(paths.BOOK / "_toc.yml")
+    listed = build.listed_chapters(paths.BOOK / "_toc.yml")
     assert [name for name in listed if not (paths.PUBLISHED / preset / f"{name}.ipynb").exists()] == []
 
 

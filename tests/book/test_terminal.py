@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from pags import terminal
+from pags.book import terminal
 
 
 class Terminal(io.StringIO):

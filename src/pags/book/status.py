@@ -4,7 +4,8 @@ from collections import Counter
 
 import nbformat
 
-from pags import PRESETS, book, chapters, claims, paths
+from pags import PRESETS, paths
+from pags.book import build, chapters, claims
 
 HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
@@ -30,10 +31,10 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
         return None
     if places == ["failed last"]:
         return chapter, preset, "", "", places[0], ""
-    path = book.executed(chapter, preset)
+    path = build.executed(chapter, preset)
     about = nbformat.read(path, as_version=4).metadata.get("papermill", {})
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
-    result, _ = book.result_files(chapter, preset, path)
+    result, _ = build.result_files(chapter, preset, path)
     return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pags import widgets
+from pags.book import widgets
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
-from pags import chapters, gates, machine, paths, results, terminal
+from pags import machine, paths
+from pags.book import chapters, gates, results, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, place
 
@@ -126,7 +127,12 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
     nbformat.write(notebook, text)
     progress.touch()
     total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
-    environment = {"PAGS_BUILD": str(work), "PAGS_PROGRESS": str(progress), "PAGS_STATIC": "1", "PAGS_CORES": str(cores)}
+    environment = {
+        "PAGS_BUILD": str(work),
+        "PAGS_PROGRESS": str(progress),
+        "PAGS_STATIC": "1",
+        "PAGS_CORES": str(cores),
+    }
     environment |= ONE_THREAD
     environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
     with terminal.following(progress, job.chapter) as at:

@@ -5,9 +5,10 @@ from html import escape
 from textwrap import fill, indent
 from typing import Any
 
-from pags import PRESETS, claims, paths, results
-from pags.claims import FAILED, FAILS, INCOMPARABLE, PARTLY, REPRODUCED, UNTESTED, Finding, Verdict, load, verdicts
-from pags.page import html_table, number
+from pags import PRESETS, paths
+from pags.book import claims, results
+from pags.book.claims import FAILED, FAILS, INCOMPARABLE, PARTLY, REPRODUCED, UNTESTED, Finding, Verdict, load, verdicts
+from pags.book.page import html_table, number
 
 PAPERS = {
     "A": "Srinivas, Bordt and Lakkaraju (2023)",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pags import plot
+from pags.book import plot
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_show_leaves_nothing_for_the_notebook_to_draw_again(shown):
 def test_source_shows_the_function_that_runs(shown):
     plot.source(plot.data_uri)
     assert "def data_uri(fig" in shown[0]["text/markdown"]
-    assert "pags.plot.data_uri" in shown[0]["text/markdown"]
+    assert "pags.book.plot.data_uri" in shown[0]["text/markdown"]
 
 
 def test_a_large_picture_is_averaged_and_a_small_one_left_alone():

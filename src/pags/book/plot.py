@@ -229,7 +229,7 @@ def show(fig: Figure, *, alt: str, caption: str, label: str | None = None) -> No
 
 
 def figure(kind: str, body: str, caption: str, label: str | None, after: str = "") -> str:
-    """The HTML of a figure, in the form that `pags.figures` gives a number to; `after` follows the caption."""
+    """The HTML of a figure, in the form that `pags.book.figures` gives a number to; `after` follows the caption."""
     name = f' id="{html.escape(label)}"' if label else ""
     return f'<figure class="{kind}"{name}>{body}<figcaption>{html.escape(caption)}</figcaption>{after}</figure>'
 

@@ -7,8 +7,8 @@ import torch
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 
-from pags import plot, widgets
-from pags.figures import Figures
+from pags.book import plot, widgets
+from pags.book.figures import Figures
 
 
 @pytest.fixture

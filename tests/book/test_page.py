@@ -2,7 +2,8 @@
 
 import pytest
 
-from pags import page, presets, results
+from pags import presets
+from pags.book import page, results
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import browser
 import nbformat.v4 as nb
 import pytest
 
-from pags import gates, paths
+from pags import paths
+from pags.book import gates
 from pags.errors import PagsError
 
 

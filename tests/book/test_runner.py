@@ -14,7 +14,8 @@ import nbformat
 import pytest
 from filelock import FileLock
 
-from pags import machine, paths, runner, sweep
+from pags import machine, paths, sweep
+from pags.book import runner
 from pags.errors import PagsError, UsageError
 
 HEAD = """# A chapter
@@ -222,7 +223,8 @@ def test_a_chapter_without_a_parameter_is_refused(house):
 
 ALONE = """
 import sys, pathlib
-from pags import cli, paths, presets
+from pags import paths, presets
+from pags.book import cli
 sys.path.insert(0, {tests!r})
 import conftest
 presets.get = conftest.settings
@@ -244,7 +246,7 @@ def sleeping(house):
         """)  # fmt: skip
     for path in places("04_sleeps"):
         path.write_text("earlier")
-    script = ALONE.format(tests=os.path.dirname(__file__), notebooks=str(paths.NOTEBOOKS))
+    script = ALONE.format(tests=str(paths.ROOT / "tests"), notebooks=str(paths.NOTEBOOKS))
     environment = os.environ | {"PAGS_BUILD": str(paths.BUILD)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True)
     try:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pags import cli, paths, sweep
+from pags import paths, sweep
+from pags.book import cli
 from pags.errors import PagsError, UsageError
 
 

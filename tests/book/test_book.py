@@ -9,7 +9,8 @@ import nbformat
 import nbformat.v4 as nb
 import pytest
 
-from pags import book, files, paths
+from pags import files, paths
+from pags.book import build
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -45,7 +46,7 @@ def page(name):
 
 
 def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
-    assert book.build() == paths.HTML / "index.html"
+    assert build.build() == paths.HTML / "index.html"
     assert "url=intro.html" in page("index.html")
     status = page("chapters/01_good.html").split('class="pags-status')[1].split("</div>")[0]
     for fact in (
@@ -63,7 +64,7 @@ def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
 
 
 def test_a_broken_build_leaves_the_book_that_stands(executed):
-    book.build()
+    build.build()
     before = page("intro.html")
     for defect, complaint in (
         ("{prf:ref}`thm-nowhere`", "WARNING"),
@@ -73,7 +74,7 @@ def test_a_broken_build_leaves_the_book_that_stands(executed):
         text = (paths.BOOK / "intro.md").read_text()
         (paths.BOOK / "intro.md").write_text(f"{text}\n{defect}\n")
         with pytest.raises(PagsError, match="the book stays as it was") as refused:
-            book.build()
+            build.build()
         assert complaint in str(refused.value)
         assert str(paths.BUILD) not in str(refused.value)
         assert page("intro.html") == before
@@ -82,32 +83,32 @@ def test_a_broken_build_leaves_the_book_that_stands(executed):
 
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
-        book.build("paper")
+        build.build("paper")
     with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, paper"):
-        book.build("quickly")
+        build.build("quickly")
 
 
 def test_a_published_chapter_serves_where_none_was_run_here(house):
     put(paths.PUBLISHED, paths.PUBLISHED, "standard", date="2024-01-01")
-    source = book.assemble(house / "work" / "source", "standard")
+    source = build.assemble(house / "work" / "source", "standard")
     assert "run on **2024-01-01**" in (source / "chapters" / "01_good.ipynb").read_text()
     put(paths.EXECUTED, paths.RESULTS, "standard", date="2025-02-02")
     shutil.rmtree(house / "work")
-    source = book.assemble(house / "work" / "source", "standard")
+    source = build.assemble(house / "work" / "source", "standard")
     assert "run on **2025-02-02**" in (source / "chapters" / "01_good.ipynb").read_text()
 
 
 def test_the_status_box_stands_under_the_title():
     notebook = chapter("(label)=\n# The title\n\nThe text.")
     notebook.cells.insert(0, nb.new_markdown_cell("no title here"))
-    book.insert_status(notebook, "BOX")
+    build.insert_status(notebook, "BOX")
     assert notebook.cells[1].source == "(label)=\n# The title\n\nBOX\n\n\nThe text."
     with pytest.raises(PagsError, match="has no title"):
-        book.insert_status(chapter("only text"), "BOX")
+        build.insert_status(chapter("only text"), "BOX")
 
 
 def test_the_status_box_leaves_out_what_is_not_known():
-    assert book.status(nb.new_notebook(), ({}, {})).splitlines()[1] == ""
+    assert build.status(nb.new_notebook(), ({}, {})).splitlines()[1] == ""
 
 
 def test_the_listed_chapters_are_those_of_the_table_of_contents(tmp_path):
@@ -120,7 +121,7 @@ def test_the_listed_chapters_are_those_of_the_table_of_contents(tmp_path):
                   - file: chapters/03_three
               - file: scoreboard
         """))  # fmt: skip
-    assert book.listed_chapters(tmp_path / "_toc.yml") == ["02_two", "03_three"]
+    assert build.listed_chapters(tmp_path / "_toc.yml") == ["02_two", "03_three"]
 
 
 def test_the_place_of_a_directory_is_taken_by_the_new_one(tmp_path):
@@ -136,4 +137,4 @@ def test_tidy_takes_out_idle_scripts_and_wrong_roles_only():
     page = (
         '<script>const THEBE_JS_URL = "https://x"</script><div role="doc-biblioentry"></div><script>let a = 1</script>'
     )
-    assert book.mended(page) == '<div role="listitem"></div><script>let a = 1</script>'
+    assert build.mended(page) == '<div role="listitem"></div><script>let a = 1</script>'

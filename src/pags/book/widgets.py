@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from pags import plot
+from pags.book import plot
 
 _numbers = itertools.count(1)
 

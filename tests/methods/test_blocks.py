@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pags import blocks, classify, cli, data, train
+from pags import blocks, classify, data, train
+from pags.book import cli
 from pags.errors import UsageError
 
 counts, sides = st.integers(2, 5), st.integers(3, 9)

@@ -39,8 +39,8 @@ def begin(
 ) -> "Run":
     """The run of a chapter with the values of its parameters cell; UsageError for what cannot be meant.
 
-    A GPU that was asked for and is not there is a PagsError; "auto" takes one if there is one. From here on this process
-    computes on one thread, as every worker does: sums over several threads differ in their last bits.
+    A GPU that was asked for and is not there is a PagsError; "auto" takes one if there is one. From here on this
+    process computes on one thread, as every worker does: sums over several threads differ in their last bits.
     """
     from pags import presets
 
@@ -256,7 +256,7 @@ def all(directories: Iterable[Path] | None = None) -> list[dict[str, Any]]:  # r
 
 def validate(result: Any) -> None:
     """Raise PagsError with the place and the reason unless `result` is what a results file holds."""
-    from pags import schema
+    from pags.book import schema
 
     if complaint := schema.complaint(result, "results.schema.json"):
         raise PagsError(complaint)

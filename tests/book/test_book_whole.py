@@ -11,7 +11,8 @@ import browser
 import nbformat
 import pytest
 
-from pags import chapters, gates, paths
+from pags import paths
+from pags.book import chapters, gates
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def test_every_page_passes_in_the_browser_light_and_dark(html):
 
 
 def test_the_scoreboard_shows_every_claim(html):
-    from pags import claims
+    from pags.book import claims
 
     page = (html / "scoreboard.html").read_text()
     assert [claim.id for claim in claims.load() if f'id="claim-{claim.id}"' not in page] == []

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
-from pags import paths, results
+from pags import paths
+from pags.book import results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")

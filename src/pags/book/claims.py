@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pags import paths, schema
+from pags import paths
+from pags.book import schema
 from pags.errors import PagsError
 
 REPRODUCED, PARTLY, FAILED, UNTESTED = WORDS = ("reproduced", "partly", "not reproduced", "not tested here")

@@ -15,7 +15,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from pags import PRESETS, gates, paths, results, scoreboard, terminal
+from pags import PRESETS, paths
+from pags.book import gates, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, replace_directory
 

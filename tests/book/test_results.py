@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pags
-from pags import machine, paths, results, schema, stats
+from pags import machine, paths, stats
+from pags.book import results, schema
 from pags.errors import PagsError, UsageError
 
 CHAPTER = "03_tangent_fractions"

@@ -34,7 +34,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
 
     A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`.
     """
-    from pags import runner
+    from pags.book import runner
 
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
@@ -77,15 +77,15 @@ def expect(name: str, value: object, kind: type) -> object:
 @click.option("--preset", default="quick", show_default=True, help="Show the chapters as executed at this preset.")
 def build(preset) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
-    from pags import book
+    from pags.book import build
 
-    click.echo(book.build(preset))
+    click.echo(build.build(preset))
 
 
 @command.command()
 def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
-    from pags import status as executed
+    from pags.book import status as executed
 
     click.echo(executed.table())
 
@@ -93,7 +93,7 @@ def status() -> None:
 @command.command()
 def claims() -> None:
     """The papers' claims and what the results here say about each."""
-    from pags import scoreboard
+    from pags.book import scoreboard
 
     click.echo(scoreboard.report())
 
