@@ -16,7 +16,7 @@ from pags.train import Schedule
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
 CHOICES = {"net": tuple(classify.NETS)}
-MAY_BE_ZERO = {"drops", "repetition", "watch"}
+MAY_BE_ZERO = {"drops", "looks", "robust_looks"}
 LARGEST = 10**12
 
 
@@ -87,7 +87,7 @@ class Generation:
 class Fractions:
     """Chapter 03: the classifiers, how many test images are explained, and how often the pipeline is repeated.
 
-    `probe` images watch the trainings, `initial` untrained nets give the curves' start. Strokes with their exact
+    At about `looks` steps (robust: `robust_looks`) `probe` images watch the trainings, `initial` untrained nets give the curves' start. Strokes with their exact
     tangent space: `exact_n` images for the VAE, the first `exact_train` of them for the classifiers.
     """
 
@@ -97,6 +97,8 @@ class Fractions:
     robust: classify.Config
     robust_as_text: classify.Config
     shuffled: classify.Config
+    looks: int
+    robust_looks: int
     probe: int
     initial: int
     upsampled: int
@@ -313,15 +315,12 @@ _ROBUST = classify.Config(
     budgets=(1.0, 4.0, 8.0),
     pgd_steps=100,
     per_batch=True,
-    watch=60,
 )
 
 
-def _robust(epochs: int, pgd_steps: int, watch: int) -> classify.Config:
+def _robust(epochs: int, pgd_steps: int) -> classify.Config:
     drops = (round(epochs * 4 / 15),)
-    return replace(
-        _ROBUST, schedule=replace(_ROBUST.schedule, epochs=epochs, drops=drops), pgd_steps=pgd_steps, watch=watch
-    )
+    return replace(_ROBUST, schedule=replace(_ROBUST.schedule, epochs=epochs, drops=drops), pgd_steps=pgd_steps)
 
 
 _GENERATION = {
@@ -358,18 +357,18 @@ _GENERATION = {
 }
 
 # Adam at `quick`: its hundred steps are too few for plain SGD.
-_QUICK_ROBUST = replace(_ROBUST, schedule=Schedule(epochs=2, batch=100, lr=1e-3), pgd_steps=3, watch=12)
+_QUICK_ROBUST = replace(_ROBUST, schedule=Schedule(epochs=2, batch=100, lr=1e-3), pgd_steps=3)
 
 _FRACTIONS = {
     "quick": Fractions(
         manifold=_QUICK,
         explain=120,
-        classifier=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3), watch=14),
+        classifier=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3)),
         robust=_QUICK_ROBUST,
-        robust_as_text=replace(_QUICK_ROBUST, per_batch=False, watch=0),
-        shuffled=classify.Config(
-            schedule=Schedule(epochs=4, batch=64, lr=1e-3), dropout=False, shuffle_labels=True, watch=14
-        ),
+        robust_as_text=replace(_QUICK_ROBUST, per_batch=False),
+        shuffled=classify.Config(schedule=Schedule(epochs=4, batch=64, lr=1e-3), dropout=False, shuffle_labels=True),
+        looks=14,
+        robust_looks=12,
         probe=100,
         initial=10,
         upsampled=64,
@@ -402,12 +401,12 @@ _FRACTIONS = {
     "standard": Fractions(
         manifold=_STANDARD,
         explain=1000,
-        classifier=classify.Config(schedule=Schedule(epochs=12, batch=64, lr=1e-3, drops=(8,)), watch=40),
-        robust=_robust(epochs=4, pgd_steps=7, watch=30),
-        robust_as_text=replace(_robust(epochs=4, pgd_steps=7, watch=0), per_batch=False),
-        shuffled=classify.Config(
-            schedule=Schedule(epochs=12, batch=64, lr=1e-3), dropout=False, shuffle_labels=True, watch=40
-        ),
+        classifier=classify.Config(schedule=Schedule(epochs=12, batch=64, lr=1e-3, drops=(8,))),
+        robust=_robust(epochs=4, pgd_steps=7),
+        robust_as_text=replace(_robust(epochs=4, pgd_steps=7), per_batch=False),
+        shuffled=classify.Config(schedule=Schedule(epochs=12, batch=64, lr=1e-3), dropout=False, shuffle_labels=True),
+        looks=40,
+        robust_looks=30,
         probe=250,
         initial=10,
         upsampled=128,
@@ -440,15 +439,16 @@ _FRACTIONS = {
     "paper": Fractions(
         manifold=_PAPER,
         explain=10_000,
-        classifier=classify.Config(schedule=Schedule(epochs=50, batch=32, lr=1e-3, drops=(10, 20, 30, 40)), watch=120),
+        classifier=classify.Config(schedule=Schedule(epochs=50, batch=32, lr=1e-3, drops=(10, 20, 30, 40))),
         robust=_ROBUST,
-        robust_as_text=replace(_ROBUST, per_batch=False, watch=0),
+        robust_as_text=replace(_ROBUST, per_batch=False),
         shuffled=classify.Config(
             schedule=Schedule(epochs=3000, batch=32, lr=1e-4, drops=(1000, 2000)),
             dropout=False,
             shuffle_labels=True,
-            watch=120,
         ),
+        looks=120,
+        robust_looks=60,
         probe=500,
         initial=20,
         upsampled=256,
