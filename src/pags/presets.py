@@ -87,8 +87,8 @@ class Generation:
 class Fractions:
     """Chapter 03: the classifiers, how many test images are explained, and how often the pipeline is repeated.
 
-    At about `looks` steps (robust: `robust_looks`) `probe` images watch; `initial` untrained nets give the curves' start. Strokes with their exact
-    tangent space: `exact_n` images for the VAE, the first `exact_train` of them for the classifiers.
+    `probe` images watch the trainings at about `looks` (robust: `robust_looks`) steps; `initial` untrained nets give
+    the curves' start. Strokes with their exact tangent space: `exact_n` images for the VAE, the first `exact_train` of them for the classifiers.
     """
 
     manifold: generate.Config

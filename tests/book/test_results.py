@@ -165,7 +165,7 @@ def test_a_cell_that_runs_twice_records_once():
         ([0.5, float("nan")], {}, "metric 'x': 1 of 2 values are not finite"),
         (float("inf"), {}, "metric 'x': 1 of 1 values are not finite"),
         ([], {}, "there are no values"),
-        (torch.zeros(2, 2), {}, r"not the shape (2, 2)"),
+        (torch.zeros(2, 2, 2), {}, r"not the shape (2, 2, 2)"),
         (1.0, {"low": 0.5}, "give both `low` and `high`"),
         (1.0, {"low": 1.5, "high": 2.0}, "is not between low = 1.5 and high = 2.0"),
         (1.0, {"low": 0.0, "high": float("inf")}, "not finite"),
