@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from filelock import FileLock, Timeout
@@ -78,6 +78,19 @@ class Checkpoint:
     def clear(self) -> None:
         """Forget the state."""
         self.path.unlink(missing_ok=True)
+
+
+class Maker(Protocol):
+    """What makes an artifact: a function at the top of a module, pure in all but time."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(
+        self, config: Any, *inputs: Any, seed: int, device: torch.device, checkpoint: Checkpoint
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+        """Tensors by name, and a dict of plain JSON."""
+        ...
 
 
 def cached(

@@ -6,6 +6,7 @@ net that predicts.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -123,6 +124,26 @@ def random_tangent(basis: Tensor, x: Tensor, *, generator: torch.Generator) -> T
     return (basis @ coefficients).reshape(x.shape)
 
 
+class Method(Protocol):
+    """An attribution of the predicted class, (n, ...) like x; `samples` gradients where it averages over some."""
+
+    def __call__(self, net: nn.Module, x: Tensor, *, generator: torch.Generator, samples: int = ...) -> Tensor:
+        """The attribution of each image."""
+        ...
+
+
+# The methods of Bordt et al. 2022, and a random direction. Integrated Gradients leaves the product out, as their code.
+METHODS: dict[str, Method] = {
+    "random": lambda net, x, *, generator, samples=1: random(x, generator=generator),
+    "gradient": lambda net, x, *, generator, samples=1: gradient(net, x),
+    "SmoothGrad": lambda net, x, *, generator, samples=25: smoothgrad(net, x, generator=generator, samples=samples),
+    "Integrated Gradients": lambda net, x, *, generator, samples=50: integrated_gradients(
+        net, x, steps=samples, times_input=False
+    ),
+    "Input x Gradient": lambda net, x, *, generator, samples=1: input_x_gradient(net, x),
+}
+
+
 def in_batches(method: Callable[..., Tensor], net: nn.Module, x: Tensor, *, batch: int = 100, **options) -> Tensor:
     """The method applied to `batch` images at a time: same result, bounded memory, and faster on a CPU's cache."""
     return torch.cat([method(net, part, **options) for part in x.split(batch)])
@@ -131,12 +152,8 @@ def in_batches(method: Callable[..., Tensor], net: nn.Module, x: Tensor, *, batc
 def fractions(
     net: nn.Module, x: Tensor, basis: Tensor, *, generator: torch.Generator, batch: int = 100
 ) -> dict[str, Tensor]:
-    """Fraction in tangent space, (n,), of each of the paper's methods and of a random direction."""
-    methods = {
-        "random": random(x, generator=generator),
-        "gradient": in_batches(gradient, net, x, batch=batch),
-        "smoothgrad": in_batches(smoothgrad, net, x, batch=batch, generator=generator),
-        "integrated gradients": in_batches(integrated_gradients, net, x, batch=batch, times_input=False),
-        "input x gradient": in_batches(input_x_gradient, net, x, batch=batch),
+    """Fraction in tangent space, (n,), of each of `METHODS`."""
+    return {
+        name: tangent.fraction_in(basis, in_batches(method, net, x, batch=batch, generator=generator))
+        for name, method in METHODS.items()
     }
-    return {name: tangent.fraction_in(basis, v) for name, v in methods.items()}

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import train
+from pags.artifacts import Artifact, Checkpoint
+from pags.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Autoencoder(nn.Module):
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
 
+    def start_at(self, grey: float) -> None:
+        """Let an untrained net's pictures be about this grey, in [0, 1]."""
+        nn.init.constant_(self.decode[-2].bias, float(torch.tensor(grey).logit(eps=0.01)))
+
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction, like x."""
         return self.decode(self.encode(x))
@@ -51,22 +57,24 @@ def objective(net: Autoencoder, x: Tensor, *, generator: torch.Generator, step: 
     return {"loss": F.mse_loss(net(x), x, reduction="sum") / len(x)}
 
 
-def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
+def fit(
+    config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
+) -> tuple[dict[str, Tensor], dict]:
     """Train on the images of a data set: (state dict, {"history", "shape": arguments of `Autoencoder`}).
 
-    The last bias starts at the mean grey value: from a grey of one half, on dark images, the first steps overshoot into
+    The pictures start at the mean grey value: from a grey of one half, on dark images, the first steps overshoot into
     black and every unit dies.
     """
     shape = [images.x.shape[1], images.x.shape[-1], config.latents, config.width]
     with train.seeded(seed):
         net = Autoencoder(*shape).to(device)
-    nn.init.constant_(net.decode[-2].bias, float(images.x.mean().logit(eps=0.01)))
+    net.start_at(float(images.x.mean()))
     label = f"autoencoder, {config.latents} latents, {len(images.x)} images"
     history = train.fit(net, objective, (images.x,), config.schedule, seed=seed, label=label, checkpoint=checkpoint)
     return net.state_dict(), {"history": history, "shape": shape}
 
 
-def load(artifact, device: torch.device = torch.device("cpu")) -> Autoencoder:
+def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> Autoencoder:
     """The trained autoencoder in evaluation mode, its parameters frozen."""
     net = Autoencoder(*artifact.info["shape"])
     net.load_state_dict(artifact.tensors)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pags import classify, data
+from pags import data
 from pags.errors import UsageError
 from pags.files import write_atomically
 
@@ -164,21 +164,7 @@ def blind_share(blocks: int) -> float:
     return 1 - 1 / blocks
 
 
-# Training, exporting
-
-
-@dataclass(frozen=True)
-class Training:
-    """A classifier; `repetition` is added to the seed, so that one grid may hold the same training several times."""
-
-    classifier: classify.Config
-    repetition: int = 0
-
-
-def fit(config: Training, images: data.Dataset, *, seed: int, device: torch.device, checkpoint):
-    """`classify.fit` with the seed of this repetition."""
-    seed += config.repetition
-    return classify.fit(config.classifier, images, seed=seed, device=device, checkpoint=checkpoint)
+# Exporting
 
 
 SPECIFICATION = {

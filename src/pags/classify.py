@@ -3,13 +3,17 @@
 Axes: n examples. A budget is an L2 length per image, in pixel units, unless `per_batch` or `linf` is set.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pags import attack, attribution, nets, tangent, train
+from pags import attack, nets, train
+from pags.artifacts import Artifact, Checkpoint
+from pags.data import Dataset
 
 NETS = {
     "linear": nets.linear,
@@ -27,7 +31,6 @@ NETS = {
 class Config:
     """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps, or an Linf one (`linf`).
 
-    `watch` asks for the gradient's fraction in tangent space at about so many steps of training, spaced evenly in log;
     `shuffle_labels` gives every training image the label of another.
     """
 
@@ -39,41 +42,24 @@ class Config:
     per_batch: bool = False
     linf: bool = False
     shuffle_labels: bool = False
-    watch: int = 0
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Images x (n, ...), labels y (n,) and tangent bases (n, d, k) at which a training is watched."""
-
-    x: Tensor
-    y: Tensor
-    basis: Tensor
-    fingerprint: str
-
-
-def watched(steps: int, count: int) -> set[int]:
-    """About `count` steps from 0 to `steps`, evenly spaced in log(1 + step), both ends among them."""
-    if count == 0:
-        return set()
-    top = torch.tensor(float(steps)).log1p()
-    return set(torch.linspace(0, float(top), count).expm1().round().int().tolist()) | {0, steps}
-
-
-def look(probe: Probe, net: nn.Module) -> dict[str, float]:
-    """The gradient's fraction in tangent space at `probe` (mean, 5 and 95 % quantiles over images), and the error."""
-    device = next(net.parameters()).device
-    basis, x = probe.basis.to(device), probe.x.to(device)
-    fraction = tangent.fraction_in(basis, attribution.in_batches(attribution.gradient, net, x))
-    low, high = fraction.quantile(torch.tensor([0.05, 0.95], device=device)).tolist()
-    error = 1 - float(train.correct(net, probe.x, probe.y).mean())
-    return {"fraction": float(fraction.mean()), "low": low, "high": high, "error": error}
-
-
-def make_net(config: Config, images) -> nn.Module:
-    """The net of `config` for these images, with fresh parameters."""
+def shape(config: Config, images: Dataset) -> dict[str, Any]:
+    """The net of `config` for these images as plain JSON: what `build` needs, kept in a trained net's `info`."""
     channels, h, w = images.x.shape[1:]
-    return NETS[config.net]((h, w), images.classes, dropout=config.dropout, channels=channels)
+    return {
+        "net": config.net,
+        "size": [h, w],
+        "classes": images.classes,
+        "dropout": config.dropout,
+        "channels": channels,
+    }
+
+
+def build(shape: dict[str, Any]) -> nn.Module:
+    """The net that `shape` describes, with fresh parameters."""
+    size = tuple(shape["size"])
+    return NETS[shape["net"]](size, shape["classes"], dropout=shape["dropout"], channels=shape["channels"])
 
 
 def objective(config: Config) -> train.Objective:
@@ -85,31 +71,48 @@ def objective(config: Config) -> train.Objective:
 
 
 def fit(
-    config: Config, images, probe: Probe | None = None, *, seed: int, device: torch.device, checkpoint
+    config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train on a data set: (state dict, {"history": per epoch, and per watched step, ...})."""
+    """Train on a data set: (state dict, {"history": per epoch, and what `load` needs})."""
+    return fit_by(objective(config), config, images, seed=seed, device=device, checkpoint=checkpoint)
+
+
+def fit_by(
+    objective: train.Objective,
+    config: Config,
+    images: Dataset,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+    label: str = "",
+    watch: Callable[[nn.Module], dict[str, float]] | None = None,
+    watch_at: Collection[int] = (),
+) -> tuple[dict[str, Tensor], dict]:
+    """Train the net of `config` by any objective, as `fit` does by its own; `watch` as in `train.fit`."""
+    about = shape(config, images)
     with train.seeded(seed):
-        net = make_net(config, images).to(device)
+        net = build(about).to(device)
     y = images.y
     if config.shuffle_labels:
         y = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))]
-    steps = config.schedule.epochs * -(-len(y) // config.schedule.batch)
+    label = label or config.net + ", robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels
     history = train.fit(
         net,
-        objective(config),
+        objective,
         (images.x, y),
         config.schedule,
         seed=seed,
-        label=config.net + ", robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels,
+        label=label,
         checkpoint=checkpoint,
-        watch=partial(look, probe) if probe else None,
-        watch_at=watched(steps, config.watch) if probe else (),
+        watch=watch,
+        watch_at=watch_at,
     )
-    return net.state_dict(), {"history": history}
+    return net.state_dict(), {"history": history, **about}
 
 
-def load(artifact, config: Config, images, device: torch.device = torch.device("cpu")) -> nn.Module:
+def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> nn.Module:
     """The trained net in evaluation mode, its parameters frozen."""
-    net = make_net(config, images)
+    net = build(artifact.info)
     net.load_state_dict(artifact.tensors)
     return net.to(device).eval().requires_grad_(False)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import train
+from pags.artifacts import Artifact, Checkpoint
+from pags.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,26 @@ def objective(config: Config):
     return loss
 
 
-def make(config: Config, shape: tuple[int, ...], classes: int, centre: Tensor, sigma_data: float) -> Denoiser:
-    """A fresh denoiser of images of this shape (channels, h, w)."""
-    net = UNet(shape, classes, width=config.width, hidden=config.hidden)
-    return Denoiser(net, centre, sigma_data, classes)
+def build(shape: dict, centre: Tensor) -> Denoiser:
+    """A fresh denoiser of the `shape` that `fit` leaves in its `info`, around the mean image `centre`."""
+    net = UNet(tuple(shape["size"]), shape["classes"], width=shape["width"], hidden=shape["hidden"])
+    return Denoiser(net, centre, shape["sigma_data"], shape["classes"])
 
 
-def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
-    """Train on the images of a data set: (state dict, {"history", "sigma_data"})."""
+def fit(
+    config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
+) -> tuple[dict[str, Tensor], dict]:
+    """Train on the images of a data set: (state dict, {"history", and what `load` needs})."""
     centre = images.x.mean(0)
-    sigma_data = float((images.x - centre).square().mean().sqrt())
+    shape = {
+        "size": list(images.x.shape[1:]),
+        "classes": images.classes,
+        "width": config.width,
+        "hidden": config.hidden,
+        "sigma_data": float((images.x - centre).square().mean().sqrt()),
+    }
     with train.seeded(seed):
-        denoiser = make(config, images.x.shape[1:], images.classes, centre, sigma_data).to(device)
+        denoiser = build(shape, centre).to(device)
     history = train.fit(
         denoiser,
         objective(config),
@@ -151,13 +161,12 @@ def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) 
         label="denoiser" + ", with labels" * config.labels,
         checkpoint=checkpoint,
     )
-    return denoiser.state_dict(), {"history": history, "sigma_data": sigma_data}
+    return denoiser.state_dict(), {"history": history, **shape}
 
 
-def load(artifact, config: Config, images, device: torch.device = torch.device("cpu")) -> Denoiser:
+def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> Denoiser:
     """The trained denoiser in evaluation mode, its parameters frozen."""
-    centre = artifact.tensors["centre"]
-    denoiser = make(config, images.x.shape[1:], images.classes, centre, artifact.info["sigma_data"])
+    denoiser = build(artifact.info, artifact.tensors["centre"])
     denoiser.load_state_dict(artifact.tensors)
     return denoiser.to(device).eval().requires_grad_(False)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pags import artifacts, data, nets, train, vae
+from pags.artifacts import Artifact, Checkpoint
 from pags.errors import PagsError, UsageError
 
 
@@ -51,12 +52,23 @@ class Generator(NamedTuple):
     labeller: nn.Module
     train: data.Dataset
     test: data.Dataset
-    artifacts: tuple[artifacts.Artifact, ...]
+    artifacts: tuple[Artifact, ...]
     source: data.Dataset
+
+    @property
+    def parts(self) -> tuple[data.Dataset | Artifact, ...]:
+        """What was read and made for it."""
+        return self.source, *self.artifacts
 
 
 def fit_labeller(
-    config: Labeller, images, manifold, *, seed: int, device: torch.device, checkpoint
+    config: Labeller,
+    images: data.Dataset,
+    manifold: Artifact,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """Train SimpleNet on reconstructions, a fresh latent sample in every epoch: (state dict, {"history", ...})."""
     model = vae.load(manifold, device)
@@ -79,7 +91,7 @@ def fit_labeller(
     return net.state_dict(), {"history": history, "classes": images.classes, "width": config.width}
 
 
-def load_labeller(artifact, device: torch.device = torch.device("cpu")) -> nn.Module:
+def load_labeller(artifact: Artifact, device: torch.device = torch.device("cpu")) -> nn.Module:
     """The labelling function in evaluation mode, its parameters frozen."""
     net = nets.simplenet(artifact.info["classes"], width=artifact.info["width"])
     net.load_state_dict(artifact.tensors)
@@ -97,16 +109,21 @@ def label(net: nn.Module, x: Tensor, *, batch: int = 500) -> tuple[Tensor, Tenso
 @torch.no_grad()
 def propose(model: vae.VAE, net: nn.Module, n: int, *, generator: torch.Generator) -> dict[str, Tensor]:
     """n draws from the prior: latents z, labels y, their probability p, and whether rejection sampling keeps each."""
-    k = model.decoder[0].in_features
     device = next(model.parameters()).device
-    z = torch.randn(n, k, generator=generator).to(device)
+    z = torch.randn(n, model.latents, generator=generator).to(device)
     y, p = label(net, model.decode(z))
     keep = torch.rand(n, generator=generator).to(device) < p**2
     return {"z": z, "y": y, "p": p, "keep": keep}
 
 
 def draw(
-    config: Draw, manifold, labels, *, seed: int, device: torch.device, checkpoint
+    config: Draw,
+    manifold: Artifact,
+    labels: Artifact,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """Rejection-sample the data set: latents and labels of both splits, and {"accepted": share of proposals kept}."""
     model, net = vae.load(manifold, device), load_labeller(labels, device)
@@ -132,7 +149,7 @@ def draw(
 
 
 @torch.no_grad()
-def dataset(drawn, model: vae.VAE, name: str, split: str) -> data.Dataset:
+def dataset(drawn: Artifact, model: vae.VAE, name: str, split: str) -> data.Dataset:
     """The `split` of a drawn data set as images x = decode(z), with z as its latents, on the CPU."""
     z = drawn.tensors[f"z_{split}"]
     device = next(model.parameters()).device

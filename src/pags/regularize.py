@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import attack, classify, train
+from pags.artifacts import Checkpoint
+from pags.data import Dataset
 
 SIGMA = 0.1  # the smoothness penalty's noise, per pixel
 
@@ -94,6 +96,7 @@ OBJECTIVES: dict[str, Callable[..., train.Objective]] = {
     "PGD": pgd,
     "PGD as released": pgd_as_released,
 }
+ATTACKS = (pgd, pgd_as_released)  # these take a number of steps, too
 # An effective strength is this factor times the number that A's released code is given, at its batch of 128: 1e5 on
 # the gradient of the *mean* loss, squared and divided by the batch; and one budget for the batch.
 RELEASED = {"gradient norm": 1e5 / 128**2, "smoothness": 1.0, "noise": 1.0, "PGD": 128**-0.5}
@@ -101,7 +104,7 @@ RELEASED = {"gradient norm": 1e5 / 128**2, "smoothness": 1.0, "noise": 1.0, "PGD
 
 @dataclass(frozen=True)
 class Training:
-    """A net and its schedule, an objective of `OBJECTIVES` with its strength; `repetition` is added to the seed.
+    """A net and its schedule, an objective of `OBJECTIVES` with its strength.
 
     Above `slow` (if not 0) the learning rate falls in proportion to the strength, as A's does.
     """
@@ -110,26 +113,30 @@ class Training:
     objective: str
     strength: float
     slow: float = 0.0
-    repetition: int = 0
 
 
 def objective(config: Training) -> train.Objective:
     """The objective of `config`; at strength 0 plain cross-entropy."""
     if config.strength == 0:
         return train.standard
-    options = {"steps": config.classifier.pgd_steps} if config.objective.startswith("PGD") else {}
-    return OBJECTIVES[config.objective](config.strength, **options)
+    make = OBJECTIVES[config.objective]
+    return make(config.strength, steps=config.classifier.pgd_steps) if make in ATTACKS else make(config.strength)
 
 
-def fit(config: Training, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
-    """Train on a data set: (state dict, {"history": per epoch, ...})."""
-    seed += config.repetition
-    schedule = config.classifier.schedule
+def fit(
+    config: Training, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
+) -> tuple[dict[str, Tensor], dict]:
+    """Train on a data set, as `classify.fit` does and for `classify.load`."""
+    classifier = config.classifier
     if 0 < config.slow < config.strength:
-        schedule = replace(schedule, lr=schedule.lr * config.slow / config.strength)
-    with train.seeded(seed):
-        net = classify.make_net(config.classifier, images).to(device)
-    label = f"{config.classifier.net}, {config.objective} {config.strength:g}"
-    data = (images.x, images.y)
-    history = train.fit(net, objective(config), data, schedule, seed=seed, label=label, checkpoint=checkpoint)
-    return net.state_dict(), {"history": history}
+        slower = replace(classifier.schedule, lr=classifier.schedule.lr * config.slow / config.strength)
+        classifier = replace(classifier, schedule=slower)
+    return classify.fit_by(
+        objective(config),
+        classifier,
+        images,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        label=f"{classifier.net}, {config.objective} {config.strength:g}",
+    )

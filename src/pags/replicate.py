@@ -1,4 +1,4 @@
-"""Jobs for `sweep.run` that do more than one training: a net with its explanations, or a whole pipeline anew.
+"""Makers that do more than one training: a net with its explanations, or a whole pipeline anew.
 
 Axes: n examples, d pixels, k latents. A job returns the fraction in tangent space of every method, (n,), on the CPU.
 """
@@ -9,20 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pags import artifacts, attribution, autoencoder, classify, data, generate, tangent, train
+from pags import artifacts, attribution, autoencoder, classify, data, generate, tangent, train, watch
+from pags.artifacts import Checkpoint
 
 
 @dataclass(frozen=True)
 class Generative:
-    """Algorithm 1, a classifier for its data set, and how many test images are explained.
-
-    `repetition` is added to the seed, so that one grid may hold the pipeline several times.
-    """
+    """Algorithm 1, a classifier for its data set, and how many test images are explained."""
 
     manifold: generate.Config
     classifier: classify.Config
     explain: int
-    repetition: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,11 +46,17 @@ def upsampled(images: data.Dataset, size: int) -> data.Dataset:
 
 
 def explained(
-    config: classify.Config, images: data.Dataset, probe: classify.Probe, *, seed: int, device: torch.device, checkpoint
+    config: classify.Config,
+    images: data.Dataset,
+    probe: watch.Probe,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """Train a classifier and explain it at the probe: (fractions per method, {"accuracy": at the probe})."""
     trained = artifacts.cached(classify.fit, config, images, seed=seed, device=device)
-    net = classify.load(trained, config, images, device)
+    net = classify.load(trained, device)
     x, basis = probe.x.to(device), probe.basis.to(device)
     fractions = attribution.fractions(net, x, basis, generator=torch.Generator().manual_seed(seed))
     accuracy = float(train.correct(net, probe.x, probe.y).mean())
@@ -61,19 +64,24 @@ def explained(
 
 
 def generative(
-    config: Generative, place: Place, *, seed: int, device: torch.device, checkpoint
+    config: Generative, place: Place, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[dict[str, Tensor], dict]:
     """The whole pipeline of Bordt et al. 2022 from one seed: VAE, labels, draw, classifier, fractions."""
-    seed += config.repetition
     made = generate.build(config.manifold, seed=seed, device=device, data_dir=place.directory)
     test = made.test.first(config.explain)
     basis = tangent.tangent_basis(made.vae.decode, test.latents.to(device))
-    probe = classify.Probe(test.x, test.y, basis, test.fingerprint)
+    probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
     return explained(config.classifier, made.train, probe, seed=seed, device=device, checkpoint=checkpoint)
 
 
 def reconstructive(
-    config: Reconstructive, images: data.Dataset, held_out: data.Dataset, *, seed: int, device: torch.device, checkpoint
+    config: Reconstructive,
+    images: data.Dataset,
+    held_out: data.Dataset,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """A data set replaced by an autoencoder's reconstructions, a classifier for them, fractions at held-out ones.
 
@@ -87,7 +95,7 @@ def reconstructive(
         parts[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
     test = parts["test"]
     basis = tangent.tangent_basis(net.decode, test.latents)
-    probe = classify.Probe(test.x, test.y, basis, test.fingerprint)
+    probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
     fractions, info = explained(
         config.classifier, parts["train"], probe, seed=seed, device=device, checkpoint=checkpoint
     )

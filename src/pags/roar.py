@@ -7,7 +7,7 @@ Sources: Hooker et al. 2019; Bordt et al. 2022, Section 4.5; Shah et al. 2021, S
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -66,43 +66,44 @@ def ties(E: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Scheme:
-    """An attribution method on a net of `classifier`; `nodes` and `draws` are those of the methods that average.
-
-    `repetition` is added to the seed.
-    """
+    """A method of `METHODS`, with `samples` gradients where it averages, and whether a pixel's channels go together."""
 
     method: str
-    classifier: classify.Config
     per_pixel: bool = False
-    nodes: int = 50
-    draws: int = 25
-    repetition: int = 0
+    samples: int | None = None
+
+
+def _loss_gradient(net: nn.Module, x: Tensor, *, generator: torch.Generator, samples: int = 1) -> Tensor:
+    return attribution.loss_gradient(copy.deepcopy(net).double(), x.double())
+
+
+def _of_any_class(net: nn.Module, x: Tensor, *, generator: torch.Generator, samples: int = 1) -> Tensor:
+    """The gradient of a class that is drawn without looking at the image."""
+    with torch.no_grad():
+        classes = net(x[:1]).shape[1]
+    target = torch.randint(classes, (len(x),), generator=generator).to(x.device)
+    return attribution.gradient(net, x, target)
+
+
+def _weights(net: nn.Module, x: Tensor, *, generator: torch.Generator, samples: int = 1) -> Tensor:
+    """The same for all images: the sizes of a linear net's weights, summed over classes. ValueError for other nets."""
+    layers = [module for module in net.modules() if list(module.parameters(recurse=False))]
+    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        raise ValueError("the weights themselves explain a linear net only")
+    return layers[0].weight.abs().sum(0).reshape(x.shape[1:]).expand_as(x)
+
+
+METHODS: dict[str, attribution.Method] = attribution.METHODS | {
+    "loss gradient": _loss_gradient,
+    "gradient of a random class": _of_any_class,
+    "weights": _weights,
+}
 
 
 def attribute(scheme: Scheme, net: nn.Module, x: Tensor, *, generator: torch.Generator) -> Tensor:
-    """The scheme's attributions at x, like x.
-
-    Integrated Gradients leaves the product with x out, as the code of Bordt et al. 2022. "weights" is the same for all
-    images: the sizes of a linear net's weights, summed over classes.
-    """
-    methods: dict[str, Callable[[Tensor], Tensor]] = {
-        "random": lambda x: attribution.random(x, generator=generator),
-        "gradient": lambda x: attribution.gradient(net, x),
-        "gradient of a random class": lambda x: attribution.gradient(net, x, _any_class(net, x, generator)),
-        "loss gradient": lambda x: attribution.loss_gradient(copy.deepcopy(net).double(), x.double()),
-        "input x gradient": lambda x: attribution.input_x_gradient(net, x),
-        "integrated gradients": lambda x: attribution.integrated_gradients(
-            net, x, steps=scheme.nodes, times_input=False
-        ),
-        "smoothgrad": lambda x: attribution.smoothgrad(net, x, generator=generator, samples=scheme.draws),
-        "weights": lambda x: net[-1].weight.abs().sum(0).reshape(x.shape[1:]).expand_as(x),
-    }
-    return torch.cat([methods[scheme.method](part) for part in x.split(100)])
-
-
-def _any_class(net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-    """A class for every image, drawn without looking at it."""
-    return torch.randint(net[-1].out_features, (len(x),), generator=generator).to(x.device)
+    """The scheme's attributions at x, like x."""
+    averaged = {} if scheme.samples is None else {"samples": scheme.samples}
+    return attribution.in_batches(METHODS[scheme.method], net, x, generator=generator, **averaged)
 
 
 def rank(
@@ -113,11 +114,11 @@ def rank(
     *,
     seed: int,
     device: torch.device,
-    checkpoint,
+    checkpoint: artifacts.Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """The ranks of all training and test images under a scheme: ({"train", "test"}, {"ties": their mean share})."""
-    net = classify.load(trained, config.classifier, images, device)
-    generator = torch.Generator().manual_seed(seed + config.repetition)
+    net = classify.load(trained, device)
+    generator = torch.Generator().manual_seed(seed)
     found, equal = {}, []
     for part in (images, held_out):
         E = attribute(config, net, part.x.to(device), generator=generator)
@@ -140,7 +141,7 @@ class Retrain:
     """A training on what a mask leaves: the first (`top`) or last `share` of every image's coordinates.
 
     The others are black, or the training images' mean per channel (`mean_fill`). `mask_only` shows the net the mask
-    itself and no image. `repetition` changes the seed, which is never that of an explained net.
+    itself and no image.
     """
 
     classifier: classify.Config
@@ -148,12 +149,11 @@ class Retrain:
     top: bool = True
     mean_fill: bool = False
     mask_only: bool = False
-    repetition: int = 0
 
 
-def own_seed(config: Retrain, seed: int) -> int:
-    """The seed of a retraining: another initialisation and order of batches than those of the net that is explained."""
-    return seed + 10_007 * (config.repetition + 1)
+def retraining_seed(seed: int, repetition: int = 0) -> int:
+    """The seed of a retraining: never that of an explained net, so initialisation and order of batches are others."""
+    return seed + 10_007 * (repetition + 1)
 
 
 def view(config: Retrain, images: data.Dataset, x: Tensor, ranks: Tensor) -> Tensor:
@@ -172,13 +172,14 @@ def fit(
     *,
     seed: int,
     device: torch.device,
-    checkpoint,
+    checkpoint: artifacts.Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
     """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy"})."""
     seen = replace(images, x=view(config, images, images.x, order.tensors["train"]))
-    state, _ = classify.fit(config.classifier, seen, seed=own_seed(config, seed), device=device, checkpoint=checkpoint)
-    net = classify.load(artifacts.Artifact(state, {}, ""), config.classifier, seen, device)
-    return judged(net, config, images, held_out, order)
+    trained = artifacts.Artifact(
+        *classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint), fingerprint=""
+    )
+    return judged(classify.load(trained, device), config, images, held_out, order)
 
 
 def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[dict[str, Tensor], dict]:
@@ -188,71 +189,81 @@ def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[di
 
 
 def grid(
-    calls: Sequence[tuple],
+    jobs: Iterable[sweep.Job],
     *,
-    seed: int,
-    device: torch.device = artifacts.CPU,
+    device: torch.device | str = "cpu",
     executor: Executor | None = None,
     together: int = 64,
 ) -> list[artifacts.Artifact]:
-    """The artifacts of calls (fit, Retrain, images, held out, order), in their order.
+    """The artifacts of jobs whose maker is `fit`, in their order.
 
     On a GPU up to `together` trainings that differ only in what they see, and in their seed, run as one.
     """
-    device = torch.device(device)
+    jobs, device = list(jobs), torch.device(device)
     if device.type == "cuda" and not isinstance(executor, sweep.Cluster):
-        for some in batches(calls, together, seed=seed, device=device):
-            for call, (tensors, info) in zip(some, ensemble(some, seed=seed, device=device), strict=True):
-                artifacts.store(tensors, info, *call, seed=seed, device=device)
-    return sweep.cached(calls, executor=executor, seed=seed, device=device)
+        for some in batches(jobs, together, device=device):
+            for job, (tensors, info) in zip(some, ensemble(some, device=device), strict=True):
+                artifacts.store(tensors, info, *job.recipe, seed=job.seed, device=device)
+    return sweep.cached(jobs, device=device, executor=executor)
 
 
-def batches(calls: Sequence[tuple], size: int, **common) -> Iterator[tuple[tuple, ...]]:
-    """The calls that are not made yet and that `ensemble` can train, at most `size` of a kind at a time."""
+def batches(jobs: Sequence[sweep.Job], size: int, *, device: torch.device) -> Iterator[tuple[sweep.Job, ...]]:
+    """The jobs that are not done yet and that `ensemble` can train, at most `size` of a kind at a time."""
 
-    def kind(call: tuple) -> str:
-        _, config, images, held_out, _ = call
-        return f"{config.classifier} {images.fingerprint} {held_out.fingerprint}"
+    def kind(job: sweep.Job) -> str:
+        images, held_out, _ = job.inputs
+        return f"{job.config.classifier} {images.fingerprint} {held_out.fingerprint}"
 
-    there = [call for call in calls if stackable(call[1].classifier, call[2]) and not artifacts.ready(*call, **common)]
-    for _, some in groupby(sorted(there, key=kind), kind):
+    left = [
+        job
+        for job in jobs
+        if stackable(job.config.classifier, job.inputs[0])
+        and not artifacts.ready(*job.recipe, seed=job.seed, device=device)
+    ]
+    for _, some in groupby(sorted(left, key=kind), kind):
         alike = tuple(some)
         yield from (alike[i : i + size] for i in range(0, len(alike), size))
 
 
+# Layers that look at the whole batch, or draw: torch.func.vmap over nets cannot run them as one.
+UNSTACKABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+
+
 def stackable(config: classify.Config, images: data.Dataset) -> bool:
     """Whether nets of this kind can be trained as one: no batch statistics, no dropout, no adversary, no early end."""
-    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    plain = not any(isinstance(module, kinds) for module in classify.make_net(config, images).modules())
+    net = classify.build(classify.shape(config, images))
+    plain = not any(isinstance(module, UNSTACKABLE) for module in net.modules())
     return plain and not config.budgets and config.schedule.stop is None and not config.shuffle_labels
 
 
-def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:
-    """[fit(...) for every call], trained in step: one batched pass for all, each with its own images and its own seed.
+def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:
+    """[fit(...) for every job], trained in step: one batched pass for all, each with its own images and its own seed.
 
-    The calls share their classifier and their images. Up to rounding the result is that of `fit`.
+    The jobs share their classifier and their images. Up to rounding the result is that of `fit`.
     """
-    _, first, images, held_out, _ = calls[0]
-    schedule, configs = first.classifier.schedule, [call[1] for call in calls]
+    images, held_out, _ = jobs[0].inputs
+    configs: list[Retrain] = [job.config for job in jobs]
+    orders = [job.inputs[2] for job in jobs]
+    schedule, shape = configs[0].classifier.schedule, classify.shape(configs[0].classifier, images)
     members = []
-    for config in configs:
-        with train.seeded(own_seed(config, seed)):
-            members.append(classify.make_net(config.classifier, images).to(device))
+    for job in jobs:
+        with train.seeded(job.seed):
+            members.append(classify.build(shape).to(device))
     stacked, _ = torch.func.stack_module_state(members)
     parameters = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
     optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
     blank = copy.deepcopy(members[0]).to("meta")
     here = replace(images, x=images.x.to(device), y=images.y.to(device))
-    orders = [call[4].tensors["train"].to(device) for call in calls]
+    ranks = [order.tensors["train"].to(device) for order in orders]
 
     def loss(own: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(torch.func.functional_call(blank, own, (x,)), y)
 
-    plans = [train.batches(len(images.y), schedule, seed=own_seed(config, seed)) for config in configs]
+    plans = [train.batches(len(images.y), schedule, seed=job.seed) for job in jobs]
     total = schedule.epochs * -(-len(images.y) // schedule.batch)
-    for steps in progress.bar(zip(*plans, strict=True), f"{len(calls)} nets", total=total):
+    for steps in progress.bar(zip(*plans, strict=True), f"{len(jobs)} nets", total=total):
         rows = [step[2].to(device) for step in steps]
-        x = torch.stack([view(c, here, here.x[r], o[r]) for c, r, o in zip(configs, rows, orders, strict=True)])
+        x = torch.stack([view(c, here, here.x[r], o[r]) for c, r, o in zip(configs, rows, ranks, strict=True)])
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr_at(steps[0][0])
         optimizer.zero_grad()
@@ -260,4 +271,7 @@ def ensemble(calls: Sequence[tuple], *, seed: int, device: torch.device) -> list
         optimizer.step()
     for i, net in enumerate(members):
         net.load_state_dict({name: value[i].detach() for name, value in parameters.items()})
-    return [judged(net.eval(), call[1], here, held_out, call[4]) for net, call in zip(members, calls, strict=True)]
+    return [
+        judged(net.eval(), config, here, held_out, order)
+        for net, config, order in zip(members, configs, orders, strict=True)
+    ]

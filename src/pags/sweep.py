@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,18 +45,49 @@ def run(
     return results
 
 
+@dataclass(frozen=True, init=False)
+class Job:
+    """What `artifacts.cached` is to make: a maker with its configuration, its inputs and a seed of its own."""
+
+    make: artifacts.Maker
+    config: Any
+    inputs: tuple[Any, ...]
+    seed: int
+
+    def __init__(self, make: artifacts.Maker, config: Any, *inputs: Any, seed: int) -> None:
+        for name, value in {"make": make, "config": config, "inputs": inputs, "seed": seed}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def recipe(self) -> tuple[Any, ...]:
+        """Maker, configuration and inputs: the positional arguments of `artifacts.cached`."""
+        return self.make, self.config, *self.inputs
+
+
 def cached(
-    calls: Iterable[tuple], *, executor: Executor | None = None, workers: int | None = None, **common: Any
+    jobs: Iterable[Job],
+    *,
+    device: torch.device | str = "cpu",
+    executor: Executor | None = None,
+    workers: int | None = None,
+    directory: Path | None = None,
 ) -> list[artifacts.Artifact]:
-    """[artifacts.cached(*call, **common) for call in calls]; only what is not there yet becomes a job.
+    """The artifacts of the jobs, in their order; only what is not there yet is made.
 
     Each is on this machine's disk as soon as it is made, wherever that was.
     """
-    calls = list(calls)
-    missing = [call for call in calls if not artifacts.ready(*call, **common)]
-    for i, made in done(artifacts.cached, missing, executor=executor, workers=workers, **common):
-        artifacts.store(made.tensors, made.info, *missing[i], key=made.fingerprint, **common)
-    return [artifacts.cached(*call, **common) for call in calls]
+    jobs, common = list(jobs), {"device": torch.device(device), "directory": directory}
+    missing = [job for job in jobs if not artifacts.ready(*job.recipe, seed=job.seed, **common)]
+    calls = [(job.seed, *job.recipe) for job in missing]
+    for i, one in done(make, calls, executor=executor, workers=workers, **common):
+        job = missing[i]
+        artifacts.store(one.tensors, one.info, *job.recipe, seed=job.seed, key=one.fingerprint, **common)
+    return [artifacts.cached(*job.recipe, seed=job.seed, **common) for job in jobs]
+
+
+def make(seed: int, *recipe: Any, **common: Any) -> artifacts.Artifact:
+    """The artifact of a job with this seed."""
+    return artifacts.cached(*recipe, seed=seed, **common)
 
 
 def default(device: torch.device | str = "cpu", workers: int | None = None) -> Executor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import progress
+from pags.artifacts import Checkpoint
 
 Objective = Callable[..., dict[str, Tensor]]
 
@@ -87,7 +88,7 @@ def fit(
     *,
     seed: int,
     label: str,
-    checkpoint=None,
+    checkpoint: Checkpoint | None = None,
     watch: Callable[[nn.Module], dict[str, float]] | None = None,
     watch_at: Collection[int] = (),
 ) -> list[dict[str, float]]:

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pags import train
+from pags.artifacts import Artifact, Checkpoint
+from pags.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class VAE(nn.Module):
 
     def __init__(self, latents: int):
         super().__init__()
+        self.latents = latents
         conv, deconv = (lambda a, b: nn.Conv2d(a, b, 4, 2, 1)), (lambda a, b: nn.ConvTranspose2d(a, b, 4, 2, 1))
         self.encoder = nn.Sequential(
             *[conv(1, 32), nn.ReLU(), conv(32, 32), nn.ReLU(), conv(32, 32), nn.ReLU(), nn.Flatten()],
@@ -134,7 +137,9 @@ def objective(config: Config, data: int):
     return loss
 
 
-def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
+def fit(
+    config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
+) -> tuple[dict[str, Tensor], dict]:
     """Train on the images of a data set: (state dict, {"history": a dict of means per epoch})."""
     with train.seeded(seed):
         vae = VAE(config.latents).to(device)
@@ -151,7 +156,7 @@ def fit(config: Config, images, *, seed: int, device: torch.device, checkpoint) 
     return vae.state_dict(), {"history": history, "latents": config.latents}
 
 
-def load(artifact, device: torch.device = torch.device("cpu")) -> VAE:
+def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> VAE:
     """The trained VAE in evaluation mode, its parameters frozen."""
     vae = VAE(artifact.info["latents"])
     vae.load_state_dict(artifact.tensors)

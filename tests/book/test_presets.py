@@ -278,7 +278,7 @@ def test_an_unknown_field_is_refused_naming_what_there_is(chapter, field, value)
         ("03_tangent_fractions", "quick", {"explain": 3.0}, ["explain = 3.0", "a whole number"]),
         ("03_tangent_fractions", "quick", {"explain": "3"}, ["explain = '3'", "a whole number"]),
         ("03_tangent_fractions", "quick", {"explain": -3}, ["explain = -3", "a whole number from 1 to"]),
-        ("03_tangent_fractions", "quick", {"classifier.watch": -1}, ["watch = -1", "a whole number from 0 to"]),
+        ("03_tangent_fractions", "quick", {"looks": -1}, ["looks = -1", "a whole number from 0 to"]),
         ("03_tangent_fractions", "quick", {"manifold.vae.beta": 10**400}, ["a number from 0 to"]),
         ("03_tangent_fractions", "quick", {"classifier.schedule.batch": 0}, ["batch = 0", "from 1 to"]),
         ("03_tangent_fractions", "quick", {"classifier.net": "lenet5"}, ["'lenet5'", "lenet, resnet18"]),

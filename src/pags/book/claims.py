@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pags import paths
-from pags.book import schema
+from pags.book import results, schema
 from pags.errors import PagsError
 
 REPRODUCED, PARTLY, FAILED, UNTESTED = WORDS = ("reproduced", "partly", "not reproduced", "not tested here")
@@ -134,15 +134,8 @@ def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) 
     if check.relation == "equals":
         return HOLDS if abs(measured["value"] - than["value"]) <= check.tolerance else FAILS
     left, right = (measured, than) if check.relation == "above" else (than, measured)
-    if _low(left) > _high(right):
+    (low, high), (least, most) = results.ends(left), results.ends(right)
+    if low > most:
         return HOLDS
-    exact = measured["low"] is None and than["low"] is None
-    return FAILS if exact or _high(left) < _low(right) else UNDECIDED
-
-
-def _low(metric: Mapping[str, Any]) -> float:
-    return metric["value"] if metric["low"] is None else metric["low"]
-
-
-def _high(metric: Mapping[str, Any]) -> float:
-    return metric["value"] if metric["high"] is None else metric["high"]
+    exact = low == high and least == most
+    return FAILS if exact or high < least else UNDECIDED

@@ -1,6 +1,7 @@
 """A chapter's own numbers in sentences and tables: what it shows comes from what its run has recorded."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,25 +14,19 @@ def say(*sentences: str) -> None:
     display(Markdown(" ".join(sentences)))
 
 
-def ci(run: Any, name: str, sign: str = "") -> str:
-    """A recorded metric with its interval, "0.310 [0.301, 0.319]"; `sign` "+" shows the sign of a difference."""
-    m = run.metric(name)
-    ends = "" if m["low"] is None else f" [{m['low']:{sign}.3f}, {m['high']:{sign}.3f}]"
-    return f"{m['value']:{sign}.3f}{ends}"
-
-
-def side(run: Any, name: str, above: str = "above", below: str = "below", neither: str = "not told apart from") -> str:
-    """On which side of zero the interval of a recorded difference lies, in these words."""
-    m = run.metric(name)
-    return above if m["low"] > 0 else below if m["high"] < 0 else neither
+def slug(name: str) -> str:
+    """The name as a part of a metric's name: "L∞, ε = 0.1" becomes "linf-0.1"."""
+    return re.sub("[^a-z0-9.]+", "-", name.lower().replace("∞", "inf")).strip("-")
 
 
 def number(metric: Mapping[str, Any]) -> str:
     """A metric as "147 nats [146, 148], n = 10,000", without what it has not."""
-    unit = "" if metric["unit"] in ("", "fraction") else f" {metric['unit']}"
+    unit = "" if metric["unit"] in ("", "fraction", "difference") else f" {metric['unit']}"
     ends = "" if metric["low"] is None else f" [{digits(metric['low'])}, {digits(metric['high'])}]"
     many = f", n = {metric['n']:,}" if metric["n"] > 1 else ""
-    return f"{digits(metric['value'])}{unit}{ends}{many}"
+    many += f" in {metric['runs']} runs" if metric.get("runs", 1) > 1 else ""
+    value = " and ".join(digits(one) for one in metric.get("each", [metric["value"]]))
+    return f"{value}{unit}{ends}{many}"
 
 
 def digits(value: float) -> str:

@@ -7,24 +7,33 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pags import PRESETS, machine, paths
 from pags.errors import PagsError, UsageError
 from pags.files import write_atomically
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import torch
+
+    from pags import artifacts, data, generate, sweep
+
+K = TypeVar("K")
 
 # torch, scipy and the presets are imported where a run needs them, so that `pags claims` answers at once.
 
 DEVICES = ("auto", "cpu", "cuda")
-TRUTHS = ("bool", "torch.bool", "<class 'bool'>", "<class 'numpy.bool'>")
+TWO = 6.353  # half of the 97.5 % quantile of Student's t with one degree of freedom
+# Where values of these units lie, and so their means and intervals.
+BOUNDS = dict.fromkeys(("share", "fraction", "accuracy", "probability", "share of predictions"), (0.0, 1.0))
+BOUNDS |= dict.fromkeys(("correlation", "rank correlation", "cosine"), (-1.0, 1.0))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -101,13 +110,56 @@ class Run:
         digest = hashlib.sha256(f"{self.seed} {offset!r}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
-    def use(self, used: Any) -> Any:
-        """Note in the results that this data set or artifact was used, and return it."""
-        if hasattr(used, "name"):
-            self._data.setdefault(used.name, set()).add(f"{getattr(used, 'split', 'all')} {used.fingerprint}")
-        else:
-            self._artifacts.add(used.fingerprint)
-        return used
+    def use(self, *used: Any) -> Any:
+        """Note in the results that data sets, artifacts or generators were used; returns it, or them as a tuple."""
+        for one in used:
+            for part in getattr(one, "parts", (one,)):
+                if hasattr(part, "name"):
+                    self._data.setdefault(part.name, set()).add(f"{getattr(part, 'split', 'all')} {part.fingerprint}")
+                else:
+                    self._artifacts.add(part.fingerprint)
+        return used[0] if len(used) == 1 else used
+
+    def load(self, name: str, split: str, **options: Any) -> "data.Dataset":
+        """`data.load` from this run's data directory, noted."""
+        from pags import data
+
+        return self.use(data.load(name, split, data_dir=self.data_dir, **options))
+
+    def generate(self, config: "generate.Config") -> "generate.Generator":
+        """`generate.build` with this run's seed, noted."""
+        from pags import generate
+
+        return self.use(generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir))
+
+    def job(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "sweep.Job":
+        """A job for `grid`; another repetition has another seed."""
+        from pags import sweep
+
+        return sweep.Job(make, config, *inputs, seed=self.seed + repetition)
+
+    def make(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "artifacts.Artifact":
+        """The artifact of one such job, noted."""
+        from pags import artifacts
+
+        seed = self.seed + repetition
+        return self.use(artifacts.cached(make, config, *inputs, seed=seed, device=self.device))
+
+    def grid(
+        self,
+        jobs: Mapping[K, "sweep.Job"],
+        *,
+        by: Callable[..., list["artifacts.Artifact"]] | None = None,
+        executor: "Executor | None" = None,
+    ) -> dict[K, "artifacts.Artifact"]:
+        """The artifacts of many jobs under their keys, noted; `by` is `sweep.cached` or a function like it.
+
+        Jobs start in their order: name the slowest first.
+        """
+        from pags import sweep
+
+        made = (by or sweep.cached)(jobs.values(), device=self.device, executor=executor)
+        return {key: self.use(one) for key, one in zip(jobs, made, strict=True)}
 
     def record(
         self,
@@ -118,23 +170,44 @@ class Run:
         low: float | None = None,
         high: float | None = None,
         n: int | None = None,
-    ) -> None:
-        """Note a metric: independent values per example (their mean and its 95 % interval), or one number.
+    ) -> dict[str, Any]:
+        """Note a metric and return it: values per example (n,), or (runs, n), with a 95 % interval, or one number.
 
-        Truth values give their share and Wilson's interval. A number may come with its own `low`, `high` and `n`.
-        Raises PagsError for what is not finite and UsageError for a name or an interval that cannot be meant.
+        Intervals are those of `stats.summary`, inside the bounds that the unit has (`BOUNDS`; a difference of two
+        shares has the unit "difference"). A number may come with its own `low`, `high` and `n`. Raises PagsError for
+        what is not finite or out of bounds, UsageError for a name or an interval that cannot be meant.
         """
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"metric name {name!r}: write letters, digits, dots, dashes, like 'fraction.gradient'")
         try:
-            metric = _summary(values, low, high, n)
+            metric = _summary(values, low, high, n, BOUNDS.get(unit))
         except ValueError as error:
-            raise PagsError(f"metric {name!r}: {error}") from error
+            raise PagsError(f"metric {name!r} ({unit or 'no unit'}): {error}") from error
         self._metrics[name] = metric | {"unit": unit}
+        return self._metrics[name]
 
     def metric(self, name: str) -> dict[str, Any]:
-        """A recorded metric: {value, low, high, n, unit}; low and high are None where there is no interval."""
+        """A recorded metric: {value, low, high, n, unit}; low and high are None where there is no interval.
+
+        `runs` is there if there were runs, `each` if two values, or two runs, are too few for an interval.
+        """
         return self._metrics[name]
+
+    def ci(self, name: str, sign: str = "", places: int = 3) -> str:
+        """A recorded metric with its interval, "0.310 [0.301, 0.319]", or both of two runs: "0.31 and 0.33 (n = 2)".
+
+        `sign` "+" shows the sign of a difference.
+        """
+        m, form = self._metrics[name], f"{sign}.{places}f"
+        if each := m.get("each"):
+            return " and ".join(f"{value:{form}}" for value in each) + " (n = 2)"
+        ends = "" if m["low"] is None else f" [{m['low']:{form}}, {m['high']:{form}}]"
+        return f"{m['value']:{form}}{ends}"
+
+    def side(self, name: str, above: str = "above", below: str = "below", neither: str = "not told apart from") -> str:
+        """On which side of zero a recorded difference lies with all its interval, in these words."""
+        low, high = ends(self._metrics[name])
+        return above if low > 0 else below if high < 0 else neither
 
     def results(self) -> dict[str, Any]:
         """What `save` writes, as plain JSON."""
@@ -202,7 +275,22 @@ def reuse(keys: Iterable[str], start: float) -> dict[str, int]:
     return {"artifacts": len(files), "cached": sum(file.stat().st_mtime < start for file in files)}
 
 
-def _summary(values: Any, low: float | None, high: float | None, n: int | None) -> dict[str, Any]:
+def ends(metric: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends by which a metric is told from a number or another metric: its interval, or its value if it is exact.
+
+    Two values without an interval are told apart by Student's t of one degree of freedom: far from both of them.
+    """
+    if each := metric.get("each"):
+        reach = TWO * abs(each[0] - each[1])
+        return metric["value"] - reach, metric["value"] + reach
+    if metric["low"] is None:
+        return metric["value"], metric["value"]
+    return metric["low"], metric["high"]
+
+
+def _summary(
+    values: Any, low: float | None, high: float | None, n: int | None, within: tuple[float, float] | None
+) -> dict[str, Any]:
     """{value, low, high, n} of a number or of values per example; ValueError where they say nothing."""
     from pags import stats
 
@@ -210,20 +298,18 @@ def _summary(values: Any, low: float | None, high: float | None, n: int | None) 
         (value,) = stats.as_array([float(values)])
         if (low is None) != (high is None):
             raise ValueError("an interval has two ends: give both `low` and `high`, or none")
-        if low is not None and not low <= value <= high:
-            raise ValueError(f"its value {value} is not between low = {low} and high = {high}")
-        low, high = (None, None) if low is None else stats.as_array([float(low), float(high)]).tolist()
-        return {"value": float(value), "low": low, "high": high, "n": 1 if n is None else int(n)}
+        if low is not None and high is not None:
+            if not low <= value <= high:
+                raise ValueError(f"its value {value} is not between low = {low} and high = {high}")
+            low, high = stats.as_array([float(low), float(high)]).tolist()
+        value, low, high = stats.cut(float(value), low, high, within)
+        return {"value": value, "low": low, "high": high, "n": 1 if n is None else int(n)}
     if (low, high, n) != (None, None, None):
         raise ValueError("`low`, `high` and `n` go with one number, they are computed for values per example")
-    array = stats.as_array(values)
-    if len(array) == 0:
-        raise ValueError("there are no values")
-    if str(getattr(values, "dtype", type(values[0]))) in TRUTHS:
-        value, low, high = stats.binomial_interval(array.sum(), len(array))
-    else:
-        value, low, high = stats.mean_interval(array) if len(array) > 1 else (float(array[0]), None, None)
-    return {"value": value, "low": low, "high": high, "n": len(array)}
+    found = stats.summary(values, within=within)
+    extra = {"runs": found.runs} if found.runs else {}
+    extra |= {"each": list(found.each)} if found.each else {}
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n} | extra
 
 
 # Files

@@ -23,7 +23,7 @@ from pags.presets.theory import Theory
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
 CHOICES = {"net": tuple(classify.NETS)}
-MAY_BE_ZERO = {"drops", "repetition", "watch"}
+MAY_BE_ZERO = {"drops", "looks", "robust_looks"}
 LARGEST = 10**12
 
 TEMPLATES = {

@@ -12,13 +12,12 @@ DROPS = (10, 20, 30, 40)  # of B's trainings of 50 epochs
 
 @dataclass(frozen=True)
 class Fractions:
-    """Explained are test images, by nets whose trainings some are watched at the first `probe` images."""
+    """Test images are explained; at the first `probe` of them the trainings are watched."""
 
     manifold: generate.Config = MANIFOLD
     explain: int = sizes(120, 1000, 10_000)
     classifier: classify.Config = classify.Config(
-        schedule=Schedule(epochs=sizes(4, 12, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (8,), DROPS)),
-        watch=sizes(14, 40, 120),
+        schedule=Schedule(epochs=sizes(4, 12, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (8,), DROPS))
     )
     robust: classify.Config = classify.Config(
         schedule=Schedule(  # Adam at `quick`: its hundred steps are too few for plain SGD
@@ -31,9 +30,8 @@ class Fractions:
         budgets=(1.0, 4.0, 8.0),
         pgd_steps=sizes(3, 7, 100),
         per_batch=True,  # as in the released code
-        watch=sizes(12, 30, 60),
     )
-    robust_as_text: classify.Config = vary(robust, per_batch=False, watch=0)
+    robust_as_text: classify.Config = vary(robust, per_batch=False)
     shuffled: classify.Config = classify.Config(
         schedule=Schedule(
             epochs=sizes(4, 12, 3000),
@@ -43,8 +41,9 @@ class Fractions:
         ),
         dropout=False,
         shuffle_labels=True,
-        watch=sizes(14, 40, 120),
     )
+    looks: int = sizes(14, 40, 120)  # about so many in a training, its ends among them
+    robust_looks: int = sizes(12, 30, 60)
     probe: int = sizes(100, 250, 500)
     initial: int = sizes(10, 10, 20)  # untrained nets, for the start of the curves
     # Images enlarged to so many pixels along a side
