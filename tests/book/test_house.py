@@ -1,5 +1,6 @@
 """Files that must agree with one another, and what must not stand in any of them."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -253,3 +254,37 @@ def test_the_readme_names_every_chapter_and_only_commands_that_exist():
         re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     )
     assert paths.ROOT == ROOT
+
+
+def modules(folder):
+    return {path.stem for path in folder.iterdir() if path.stem != "__init__" and path.suffix == ".py"}
+
+
+def test_the_readme_maps_every_module_in_its_group():
+    groups = re.split(r"^\| (making|methods|`book`)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)[1:]
+    mapped = {
+        name.strip("`"): set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+        for name, text in zip(groups[::2], groups[1::2], strict=True)
+    }
+    package = ROOT / "src" / "pags"
+    assert mapped["making"] == {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep"}
+    assert mapped["making"] | mapped["methods"] == modules(package) | {"presets"}
+    assert mapped["book"] == modules(package / "book")
+
+
+def imported(path):
+    """The modules of pags that a file imports at its top or anywhere, as names below pags."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pags":
+            base = node.module.removeprefix("pags").strip(".")
+            yield from ([base] if base and base != "book" else (f"{base}.{one.name}".strip(".") for one in node.names))
+
+
+def test_no_method_needs_the_wing_and_what_is_made_needs_no_method():
+    package = ROOT / "src" / "pags"
+    making = {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep", "__version__", "PRESETS"}
+    for path in package.glob("*.py"):
+        needed = set(imported(path))
+        assert not [name for name in needed if name.split(".")[0] == "book"], path.name
+        if path.stem in making:
+            assert needed <= making, path.name

@@ -93,12 +93,20 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
         start = time.monotonic()
         terminal.tell(f"{job.chapter}  preset {job.preset} ...")
-        notebook, problem = execute(job, work, cores=max(1, machine.cores() // at_once))
+        notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
         problem = problem or judge(job, work, notebook)
         message = keep_failed(job, notebook, problem) if problem else keep(job, work, notebook)
         shutil.rmtree(work, ignore_errors=True)
         terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
         return message
+
+
+def share(cores: int, at_once: int) -> int:
+    """How many processes a chapter's grids may have: its share of the cores, but two where there are two.
+
+    Chapters wait for each other's artifacts and do not end together; a second process then has a core for itself.
+    """
+    return max(cores // at_once, min(cores, 2))
 
 
 def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
