@@ -16,7 +16,7 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -122,8 +122,9 @@ def cached(
             progress.say(f"{path.name} is damaged: making it again")
             path.unlink()
         checkpoint = Checkpoint(path.with_suffix(".checkpoint"))
-        tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
-        _write(path, tensors, info, recipe)
+        with _clock() as seconds:
+            tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
+        _write(path, tensors, info, recipe, seconds=seconds())
         del tensors  # may be gigabytes, and is about to be read back
         checkpoint.clear()
         if found := _read(path, key):
@@ -154,6 +155,7 @@ def store(
     device: torch.device = CPU,
     directory: Path | None = None,
     key: str | None = None,
+    seconds: float = 0.0,
 ) -> None:
     """Write, for `cached` to find, what `make` would have returned; nothing happens where that lies already.
 
@@ -164,7 +166,29 @@ def store(
         raise PagsError(f"a worker's {make.__name__} is not the one here: install the same version of pags everywhere")
     path = _place(make, recipe, directory or paths.ARTIFACTS)
     if not path.exists():
-        _write(path, tensors, info, recipe)
+        _write(path, tensors, info, recipe, seconds=seconds)
+
+
+def seconds(path: Path) -> float:
+    """Seconds of a processor that making the artifact at `path` took, without those made on the way; 0 if unknown."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        return float(file.metadata()["seconds"])
+    return 0.0
+
+
+_spent = 0.0  # by this process on the artifacts that it has made
+
+
+@contextmanager
+def _clock() -> Iterator[Callable[[], float]]:
+    """The seconds of a processor that the block takes, but those of artifacts made within; asked for after its end."""
+    global _spent
+    before, start = _spent, time.process_time()
+    own = 0.0
+    yield lambda: own
+    whole = time.process_time() - start
+    own = whole - (_spent - before)
+    _spent = before + whole
 
 
 # The key
@@ -242,10 +266,13 @@ def _undocumented(tree: ast.AST) -> ast.AST:
 # The file
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any]) -> None:
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any], *, seconds: float
+) -> None:
     tensors = _separate(tensors)
     text = json.dumps(info)
     metadata = {"key": _hash(recipe), "info": text, "digest": _digest(tensors, text), "recipe": json.dumps(recipe)}
+    metadata["seconds"] = f"{seconds:.2f}"
 
     def write(temporary: Path) -> None:
         try:

@@ -222,7 +222,7 @@ def test_the_same_run_writes_the_same_bytes_and_another_seed_others():
 def test_what_differs_from_run_to_run_lies_beside_it():
     path = measured().save()
     about = json.loads(path.with_suffix(".run.json").read_text())
-    assert about.keys() == {"date", "seconds", "commit", "machine", "artifacts", "cached"}
+    assert about.keys() == {"date", "seconds", "commit", "machine", "artifacts", "cached", "seconds_to_make"}
     assert re.match(r"\d{4}-\d\d-\d\dT", about["date"])
     assert about["machine"]["cores"] >= 1
     assert len(results.all()) == 1
@@ -339,4 +339,4 @@ def test_what_was_there_before_a_run_counts_as_cached(tmp_path, monkeypatch):
         file = tmp_path / f"fit-{key[:20]}.safetensors"
         file.touch()
         os.utime(file, (100 + i, 100 + i))
-    assert results.reuse(keys, 101.0) == {"artifacts": 2, "cached": 1}
+    assert results.reuse(keys, 101.0) == {"artifacts": 2, "cached": 1, "seconds_to_make": 0.0}

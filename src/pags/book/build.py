@@ -107,11 +107,19 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         "time": f"{papermill['duration']:.0f} s" if papermill.get("duration") else None,
-        "read from the cache": f"{run['cached']} of {run['artifacts']} models" if run.get("cached") else None,
+        "read from the cache": reused(run),
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
     line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
     return f":::{{div}} pags-status\n{line}\n:::"
+
+
+def reused(run: dict) -> str | None:
+    """What a run had not to make: how many models, and how long all of its models took when they were made."""
+    if not run.get("cached"):
+        return None
+    spent = f", made in {run['seconds_to_make']:.0f} s of a processor" if run.get("seconds_to_make") else ""
+    return f"{run['cached']} of {run['artifacts']} models{spent}"
 
 
 def insert_status(notebook: nbformat.NotebookNode, box: str) -> None:

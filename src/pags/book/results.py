@@ -269,10 +269,17 @@ class Run:
         return f'<div class="pags-run" style="{style}">{facts}</div>'
 
 
-def reuse(keys: Iterable[str], start: float) -> dict[str, int]:
-    """How many of the artifacts with these keys there are, and how many were there before `start` (in Unix time)."""
+def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
+    """How many of the artifacts with these keys there are, how many were there before `start` (in Unix time).
+
+    `seconds` of a processor were spent to make them all, whenever that was.
+    """
+    from pags import artifacts
+
     files = [file for key in keys for file in paths.ARTIFACTS.glob(f"*-{key[:20]}.safetensors")]
-    return {"artifacts": len(files), "cached": sum(file.stat().st_mtime < start for file in files)}
+    spent = sum(artifacts.seconds(file) for file in files)
+    there = sum(file.stat().st_mtime < start for file in files)
+    return {"artifacts": len(files), "cached": there, "seconds_to_make": round(spent, 1)}
 
 
 def ends(metric: Mapping[str, Any]) -> tuple[float, float]:
