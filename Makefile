@@ -13,7 +13,7 @@ step = @mkdir -p build; start=$$SECONDS; $(2); printf '%-10s%5d s\n' '$(1)' $$((
 
 book: steps
 	$(call step,set-up,$(MAKE) setup)
-	$(call step,chapters,$(BIN)/pags run --preset quick)
+	$(call step,chapters,$(BIN)/pags run --preset quick --jobs 2)
 	$(call step,pages,$(BIN)/pags build --preset quick)
 	@echo; cat $(STEPS); echo "The book: file://$(CURDIR)/build/html/index.html"
 

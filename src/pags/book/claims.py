@@ -137,5 +137,5 @@ def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) 
     (low, high), (least, most) = results.ends(left), results.ends(right)
     if low > most:
         return HOLDS
-    exact = low == high and least == most
+    exact = not any(metric["low"] is not None or metric.get("each") for metric in (measured, than))
     return FAILS if exact or high < least else UNDECIDED

@@ -182,7 +182,7 @@ class Run:
         try:
             metric = _summary(values, low, high, n, BOUNDS.get(unit))
         except ValueError as error:
-            raise PagsError(f"metric {name!r} ({unit or 'no unit'}): {error}") from error
+            raise PagsError(f"metric {name!r}: {error}") from error
         self._metrics[name] = metric | {"unit": unit}
         return self._metrics[name]
 
