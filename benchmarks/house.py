@@ -1,4 +1,4 @@
-"""What the house costs: the whole of preset quick from nothing, beside what its trainings and scores take by themselves.
+"""What the house costs: preset quick as a whole, from nothing, beside what its trainings take by themselves.
 
 The floor is what all artifacts took to make, in seconds of a processor, shared by the cores. The second run finds them
 all: what is left is papermill, imports, kernels, plots, and what the pages compute themselves.
