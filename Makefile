@@ -31,6 +31,7 @@ check: steps
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python tools/lint_chapters.py
 
 format: setup
@@ -51,4 +52,4 @@ steps:
 	@mkdir -p build; : > $(STEPS)
 
 clean:
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis

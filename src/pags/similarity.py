@@ -48,7 +48,8 @@ def lpips(data_dir: Path | str | None = None, device: torch.device = torch.devic
 
 def cosine(basis: Tensor, E: Tensor, S: Tensor) -> Tensor:
     """Cosine between the parts of E and S (n, ...) in the span of `basis` (n, d, k): (n,), in [-1, 1]; chance 0."""
-    return torch.cosine_similarity(*(basis.mT.matmul(v.flatten(1)[..., None]).squeeze(-1) for v in (E, S)), dim=1)
+    a, b = (basis.mT.matmul(v.flatten(1)[..., None]).squeeze(-1) for v in (E, S))
+    return torch.cosine_similarity(a, b, dim=1)
 
 
 def ssim(E: Tensor, S: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:

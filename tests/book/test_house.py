@@ -217,6 +217,7 @@ def test_make_needs_nothing_but_python():
         ("book", ["setup", "pags run", "pags build"]),
         ("test", ["setup", "lint", "pytest;"]),
         ("check", ["lint", '"not slow"']),
+        ("lint", ["ruff check .", "ruff format --check", "bin/mypy", "lint_chapters.py"]),
     ],
 )
 def test_make_runs_the_steps_in_order(target, steps):

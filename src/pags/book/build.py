@@ -61,8 +61,8 @@ def assemble(source: Path, preset: str) -> Path:
     """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed."""
     shutil.copytree(paths.BOOK, source)
     listed = listed_chapters(source / "_toc.yml")
-    found = {chapter: executed(chapter, preset) for chapter in listed}
-    if missing := [chapter for chapter, path in found.items() if path is None]:
+    found = {chapter: path for chapter in listed if (path := executed(chapter, preset))}
+    if missing := [chapter for chapter in listed if chapter not in found]:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
     (source / "chapters").mkdir(exist_ok=True)

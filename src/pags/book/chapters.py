@@ -51,4 +51,5 @@ def parameters(chapter: str) -> dict[str, object]:
     if len(cells) != 1:
         raise PagsError(f"notebooks/{chapter}.md has {len(cells)} cells tagged `parameters`: give it exactly one")
     assignments = [node for node in ast.parse(cells[0].source).body if isinstance(node, ast.Assign)]
-    return {target.id: ast.literal_eval(node.value) for node in assignments for target in node.targets}
+    targets = [(target, node.value) for node in assignments for target in node.targets]
+    return {target.id: ast.literal_eval(value) for target, value in targets if isinstance(target, ast.Name)}

@@ -77,7 +77,7 @@ def load(path: Path | None = None) -> list[Claim]:
             raise PagsError(f"{path.name}: claim {name}: {complaint}")
         if name in claims:
             raise PagsError(f"{path.name}: claim {name}: this id is there twice, give one of them another")
-        claims[name] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
+        claims[entry["id"]] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
     return list(claims.values())
 
 

@@ -314,7 +314,7 @@ def _summary(
     if (low, high, n) != (None, None, None):
         raise ValueError("`low`, `high` and `n` go with one number, they are computed for values per example")
     found = stats.summary(values, within=within)
-    extra = {"runs": found.runs} if found.runs else {}
+    extra: dict[str, Any] = {"runs": found.runs} if found.runs else {}
     extra |= {"each": list(found.each)} if found.each else {}
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n} | extra
 

@@ -141,7 +141,8 @@ class Table:
 def markdown(rows: Iterable[Verdict]) -> str:
     """A heading and a table per paper, with a row per claim and a cell per preset at which anything was run."""
     rows = list(rows)
-    presets = list(dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)) or [None]
+    found = dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)
+    presets: list[str | None] = [*found] or [None]
     heads = ["Claim", "In the paper", *(f"Here, {preset}" if preset else "Here" for preset in presets)]
     parts = ["\n".join(f"- {line}" for line in counts(rows))]
     for paper in sorted({row.claim.paper for row in rows}):
