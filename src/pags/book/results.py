@@ -5,6 +5,7 @@ Beside it lies `<chapter>.run.json` with what differs from run to run: date, dur
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +35,7 @@ TWO = 6.353  # half of the 97.5 % quantile of Student's t with one degree of fre
 # Where values of these units lie, and so their means and intervals.
 BOUNDS = dict.fromkeys(("share", "fraction", "accuracy", "probability", "share of predictions"), (0.0, 1.0))
 BOUNDS |= dict.fromkeys(("correlation", "rank correlation", "cosine"), (-1.0, 1.0))
+BOUNDS["share of the blind level"] = (0.0, math.inf)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
