@@ -5,8 +5,6 @@ the page as one SVG image with an alternative text. The SVG carries both palette
 dark. Methods keep their colour, line style and marker throughout the book, so figures also read without colour.
 """
 
-import base64
-import html
 import inspect
 import io
 import logging
@@ -21,6 +19,8 @@ import torch  # noqa: E402
 from matplotlib.colors import LinearSegmentedColormap  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from torch import Tensor  # noqa: E402
+
+from pags.book import figures  # noqa: E402
 
 WIDTH = 7.2  # inches: 691 CSS pixels, the width of the page's text column
 PAPER, INK, MUTED, RULE = "#ffffff", "#1d2733", "#5f6b7a", "#cfd6de"
@@ -222,21 +222,7 @@ def images(rows: Mapping[str, Tensor], *, titles: Sequence[str] | None = None) -
 
 def show(fig: Figure, *, alt: str, caption: str, label: str | None = None) -> None:
     """Put a figure on the page: `alt` says what is drawn, `caption` (MyST) what to see, `label` is for {numref}."""
-    from IPython.display import display
-
-    page = figure("pags-figure", picture(data_uri(fig), alt), caption, label)
-    display({"text/html": page, "text/plain": f"[Figure: {alt}] {caption}"}, raw=True)
-
-
-def figure(kind: str, body: str, caption: str, label: str | None, after: str = "") -> str:
-    """The HTML of a figure, in the form that `pags.book.figures` gives a number to; `after` follows the caption."""
-    name = f' id="{html.escape(label)}"' if label else ""
-    return f'<figure class="{kind}"{name}>{body}<figcaption>{html.escape(caption)}</figcaption>{after}</figure>'
-
-
-def picture(source: str, alt: str, style: str = "") -> str:
-    """The HTML of a picture that is never wider than its page."""
-    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width:100%;{style}">'
+    figures.display({"svg": svg(fig), "alt": alt, "caption": caption, "label": label})
 
 
 def source(function: Callable, *, summary: str | None = None) -> None:
@@ -259,11 +245,6 @@ def svg(fig: Figure) -> str:
     dark = ";".join(f"{names[light]}:{colour}" for light, colour in DARK.items())
     style = f"<style>@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     return re.sub(r"(<svg[^>]*>)", lambda m: m[0] + style, text[text.index("<svg") :], count=1)
-
-
-def data_uri(fig: Figure) -> str:
-    """The figure as the `src` of an <img>."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(fig).encode()).decode()
 
 
 def close(fig: Figure) -> None:
