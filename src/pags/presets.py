@@ -22,7 +22,15 @@ LARGEST = 10**12
 
 @dataclass(frozen=True)
 class Theory:
-    """Chapter 01: sizes of its simulations and trainings; what each is for is said where it is used."""
+    """Chapter 01: random draws of a simulation, and random neurons or networks held against an optimum."""
+
+    draws: int
+    neurons: int
+
+
+@dataclass(frozen=True)
+class RobustnessTheory:
+    """Chapter 01a: sizes of its simulations and trainings; what each is for is said where it is used."""
 
     quadratic_draws: int
     smooth_n: int
@@ -36,6 +44,12 @@ class Theory:
     penalty_steps: int
     penalty_seeds: int
     useless_n: int
+
+
+@dataclass(frozen=True)
+class ManifoldTheory:
+    """Chapter 01b: sizes of its simulations and trainings."""
+
     chance_draws: int
     chance_images: int
     neurons: int
@@ -43,6 +57,12 @@ class Theory:
     curve_width: int
     curve_steps: int
     curve_dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LeakageTheory:
+    """Chapter 01d: sizes of its simulations and trainings."""
+
     leak_neurons: tuple[int, ...]
     leak_width: int
     leak_steps: int
@@ -477,7 +497,13 @@ _FRACTIONS = {
 }
 
 _THEORY = {
-    "quick": Theory(
+    "quick": Theory(draws=20_000, neurons=4000),
+    "standard": Theory(draws=100_000, neurons=20_000),
+    "paper": Theory(draws=100_000, neurons=20_000),
+}
+
+_ROBUSTNESS_THEORY = {
+    "quick": RobustnessTheory(
         quadratic_draws=50_000,
         smooth_n=1000,
         smooth_epochs=8,
@@ -490,6 +516,39 @@ _THEORY = {
         penalty_steps=250,
         penalty_seeds=5,
         useless_n=20_000,
+    ),
+    "standard": RobustnessTheory(
+        quadratic_draws=200_000,
+        smooth_n=5000,
+        smooth_epochs=8,
+        smooth_explain=50,
+        smooth_draws=400,
+        learned_repeats=50,
+        suppressor_n=50_000,
+        penalty_n=1000,
+        penalty_test=500,
+        penalty_steps=1000,
+        penalty_seeds=5,
+        useless_n=100_000,
+    ),
+    "paper": RobustnessTheory(
+        quadratic_draws=200_000,
+        smooth_n=5000,
+        smooth_epochs=8,
+        smooth_explain=100,
+        smooth_draws=1000,
+        learned_repeats=100,
+        suppressor_n=50_000,
+        penalty_n=1000,
+        penalty_test=500,
+        penalty_steps=3000,
+        penalty_seeds=10,
+        useless_n=100_000,
+    ),
+}
+
+_MANIFOLD_THEORY = {
+    "quick": ManifoldTheory(
         chance_draws=4000,
         chance_images=100,
         neurons=300,
@@ -497,6 +556,29 @@ _THEORY = {
         curve_width=200,
         curve_steps=600,
         curve_dims=(2, 3, 5, 10),
+    ),
+    "standard": ManifoldTheory(
+        chance_draws=20_000,
+        chance_images=500,
+        neurons=1000,
+        curve_points=4000,
+        curve_width=500,
+        curve_steps=1500,
+        curve_dims=(2, 3, 5, 10),
+    ),
+    "paper": ManifoldTheory(
+        chance_draws=100_000,
+        chance_images=2000,
+        neurons=3000,
+        curve_points=6000,
+        curve_width=600,
+        curve_steps=3000,
+        curve_dims=(2, 3, 5, 10, 30),
+    ),
+}
+
+_LEAKAGE_THEORY = {
+    "quick": LeakageTheory(
         leak_neurons=(125, 500, 2000, 8000),
         leak_width=2000,
         leak_steps=400,
@@ -513,26 +595,7 @@ _THEORY = {
         roar_n=2000,
         roar_draws=5,
     ),
-    "standard": Theory(
-        quadratic_draws=200_000,
-        smooth_n=5000,
-        smooth_epochs=8,
-        smooth_explain=50,
-        smooth_draws=400,
-        learned_repeats=50,
-        suppressor_n=50_000,
-        penalty_n=1000,
-        penalty_test=500,
-        penalty_steps=1000,
-        penalty_seeds=5,
-        useless_n=100_000,
-        chance_draws=20_000,
-        chance_images=500,
-        neurons=1000,
-        curve_points=4000,
-        curve_width=500,
-        curve_steps=1500,
-        curve_dims=(2, 3, 5, 10),
+    "standard": LeakageTheory(
         leak_neurons=(125, 500, 2000, 8000, 32_000),
         leak_width=10_000,
         leak_steps=400,
@@ -549,26 +612,7 @@ _THEORY = {
         roar_n=10_000,
         roar_draws=10,
     ),
-    "paper": Theory(
-        quadratic_draws=200_000,
-        smooth_n=5000,
-        smooth_epochs=8,
-        smooth_explain=100,
-        smooth_draws=1000,
-        learned_repeats=100,
-        suppressor_n=50_000,
-        penalty_n=1000,
-        penalty_test=500,
-        penalty_steps=3000,
-        penalty_seeds=10,
-        useless_n=100_000,
-        chance_draws=100_000,
-        chance_images=2000,
-        neurons=3000,
-        curve_points=6000,
-        curve_width=600,
-        curve_steps=3000,
-        curve_dims=(2, 3, 5, 10, 30),
+    "paper": LeakageTheory(
         leak_neurons=(125, 500, 2000, 8000, 32_000),
         leak_width=10_000,
         leak_steps=4000,
@@ -992,6 +1036,9 @@ _SCORE = {
 
 CHAPTERS = {
     "01_theory_checks": _THEORY,
+    "01a_robustness_theory": _ROBUSTNESS_THEORY,
+    "01b_manifold_theory": _MANIFOLD_THEORY,
+    "01d_leakage_theory": _LEAKAGE_THEORY,
     "02_mnist32_generation": _GENERATION,
     "03_tangent_fractions": _FRACTIONS,
     "04_off_manifold_robustness": _OFF_MANIFOLD,
