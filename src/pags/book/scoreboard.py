@@ -164,7 +164,7 @@ def _claim(row: Verdict, *, link: bool = False) -> str:
     claim = row.claim
     place = escape(claim.place)
     if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
-        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter[:2]}</a>'
+        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter.split("_")[0]}</a>'
     name = f' id="claim-{claim.id}"' if link else ""
     return f"<span{name}>{escape(claim.claim)}</span><br><small>{escape(claim.id)}: {place}</small>"
 

@@ -19,7 +19,7 @@ from pags.presets.exact_score import KnownScore
 from pags.presets.fractions import Fractions
 from pags.presets.generation import Generation
 from pags.presets.off_manifold import OffManifold
-from pags.presets.theory import Theory
+from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
 CHOICES = {"net": tuple(classify.NETS)}
@@ -28,6 +28,9 @@ LARGEST = 10**12
 
 TEMPLATES = {
     "01_theory_checks": Theory(),
+    "01a_robustness_theory": RobustnessTheory(),
+    "01b_manifold_theory": ManifoldTheory(),
+    "01d_leakage_theory": LeakageTheory(),
     "02_mnist32_generation": Generation(),
     "03_tangent_fractions": Fractions(),
     "04_off_manifold_robustness": OffManifold(),

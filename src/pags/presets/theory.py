@@ -1,4 +1,7 @@
-"""Chapter 01: three papers' theory, computed and trained on problems with known answers."""
+"""Chapters 01, 01a, 01b and 01d: three papers' theory, computed and trained on problems with known answers.
+
+What ends in `n` counts examples, `draws` random vectors, `seeds` nets alike, `width` hidden units.
+"""
 
 from dataclasses import dataclass
 
@@ -7,9 +10,16 @@ from pags.presets.columns import sizes
 
 @dataclass(frozen=True)
 class Theory:
-    """What ends in `n` counts examples, `draws` random vectors, `seeds` nets alike, `width` hidden units."""
+    """Chapter 01: all theorems, each in a second."""
 
-    # A: robustness, and the gradients of the best classifier
+    draws: int = sizes(20_000, 100_000, 100_000)
+    neurons: int = sizes(4000, 20_000, 20_000)  # drawn at random, and held against an optimum
+
+
+@dataclass(frozen=True)
+class RobustnessTheory:
+    """Chapter 01a: robustness, and the gradients of the best classifier."""
+
     quadratic_draws: int = sizes(50_000, 200_000, 200_000)
     smooth_n: int = sizes(1000, 5000, 5000)  # strokes for a smooth net
     smooth_epochs: int = 8
@@ -22,7 +32,12 @@ class Theory:
     penalty_steps: int = sizes(250, 1000, 3000)
     penalty_seeds: int = sizes(5, 5, 10)
     useless_n: int = sizes(20_000, 100_000, 100_000)  # examples for a ridge regression
-    # B: chance, and what a net learns on a curve
+
+
+@dataclass(frozen=True)
+class ManifoldTheory:
+    """Chapter 01b: chance, and what a net learns on a curve."""
+
     chance_draws: int = sizes(4000, 20_000, 100_000)
     chance_images: int = sizes(100, 500, 2000)
     neurons: int = sizes(300, 1000, 3000)  # starts of the search for the widest margin
@@ -30,7 +45,12 @@ class Theory:
     curve_width: int = sizes(200, 500, 600)
     curve_steps: int = sizes(600, 1500, 3000)
     curve_dims: tuple[int, ...] = sizes((2, 3, 5, 10), (2, 3, 5, 10), (2, 3, 5, 10, 30))  # of the space around it
-    # D: what leaks into the gradient, and DiffROAR in closed form
+
+
+@dataclass(frozen=True)
+class LeakageTheory:
+    """Chapter 01d: what leaks into the gradient, and DiffROAR in closed form."""
+
     leak_neurons: tuple[int, ...] = sizes(  # that a linear programme may use
         (125, 500, 2000, 8000), (125, 500, 2000, 8000, 32_000), (125, 500, 2000, 8000, 32_000)
     )
