@@ -54,7 +54,10 @@ def likeness(
     basis: Tensor, trunk: dict[str, Tensor] | None = None, device: torch.device = torch.device("cpu")
 ) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """By name, the measures (n,) of how alike two maps (n, ...) are; 1 - LPIPS first where there is a trunk."""
-    measures = {"cosine in tangent space": partial(similarity.cosine, basis), "SSIM": similarity.ssim}
+    measures: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "cosine in tangent space": partial(similarity.cosine, basis),
+        "SSIM": similarity.ssim,
+    }
     return measures if trunk is None else {"1 − LPIPS": similarity.lpips(trunk, device)} | measures
 
 

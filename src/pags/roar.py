@@ -268,7 +268,7 @@ def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[d
         with train.seeded(job.seed):
             members.append(classify.build(shape).to(device))
     stacked, _ = torch.func.stack_module_state(members)
-    parameters = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
+    parameters: dict[str, Tensor] = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
     optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
     blank = copy.deepcopy(members[0]).to("meta")
     here = replace(images, x=images.x.to(device), y=images.y.to(device))

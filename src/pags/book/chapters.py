@@ -29,7 +29,7 @@ def find(word: str) -> str:
     "01" and "1" mean chapter 01 itself, "01a" and "1a" the one with that letter. Raises UsageError when there is none
     or more than one.
     """
-    known = {chapter: ID.fullmatch(chapter).groups() for chapter in names()}
+    known = {chapter: chapter.split("_", 1) for chapter in names()}
     exact = [c for c, (number, name) in known.items() if word in (c, name) or _same(word, number)]
     found = exact or [c for c, (_, name) in known.items() if word and (c.startswith(word) or name.startswith(word))]
     if len(found) == 1:

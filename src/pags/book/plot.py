@@ -14,18 +14,20 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a fresh machine's font cache is no warning of ours
 
 import matplotlib as mpl  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from cycler import cycler  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.colors import LinearSegmentedColormap  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.legend import Legend  # noqa: E402
 from matplotlib.patheffects import withStroke  # noqa: E402
-from matplotlib.text import Text  # noqa: E402
+from matplotlib.text import Annotation, Text  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from pags.book import figures  # noqa: E402
@@ -56,7 +58,8 @@ DARK = {
 
 DASHED, SHORT, LONG, DOTTED = (0, (5, 2)), (0, (3, 1.2)), (0, (9, 2)), (0, (1, 1.6))
 DASH_DOT, DASH_DOT_DOT, LONG_SHORT = (0, (6, 2, 1, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 1.5, 3, 1.5))
-STYLES = {  # a method's own look
+Look = dict[str, Any]  # the keywords color, linestyle and marker of matplotlib
+STYLES: dict[str, Look] = {  # a method's own look
     "random": {"color": GREY, "linestyle": DOTTED, "marker": "x"},
     "gradient": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "Input x Gradient": {"color": RED, "linestyle": DASHED, "marker": "^"},
@@ -65,7 +68,7 @@ STYLES = {  # a method's own look
     "robust gradient": {"color": INK, "linestyle": LONG, "marker": "s"},
     "tangent-random": {"color": OLIVE, "linestyle": DASH_DOT_DOT, "marker": "P"},
 }
-FREE = [  # looks of all other series
+FREE: list[Look] = [  # looks of all other series
     {"color": INDIGO, "linestyle": "-", "marker": "s"},
     {"color": ROSE, "linestyle": DASHED, "marker": "X"},
     {"color": GOLD, "linestyle": DASH_DOT, "marker": "*"},
@@ -106,7 +109,7 @@ RC = {
     "hatch.linewidth": 0.8,
     "image.interpolation": "none",
     "patch.force_edgecolor": False,
-    "axes.prop_cycle": mpl.cycler(color=[look["color"] for look in FREE[:9]]),
+    "axes.prop_cycle": cycler(color=[look["color"] for look in FREE[:9]]),
     **dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor", "patch.edgecolor"], PAPER),
     **dict.fromkeys(["text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"], INK),
     **dict.fromkeys(["axes.edgecolor", "xtick.color", "ytick.color"], MUTED),
@@ -124,24 +127,24 @@ def theme() -> None:
     sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=RC)
 
 
-def looks(names: Sequence[str]) -> list[dict]:
+def looks(names: Sequence[str]) -> list[Look]:
     """Colour, line style and marker of each name: a method's own, else one that has least in common with the others.
 
     Raises ValueError for two names that would look alike: twice the same method, or more others than `FREE` holds.
     """
     own = {name.lower(): look for name, look in STYLES.items()}
-    found = [own.get(name.lower()) for name in names]
-    for i, look in enumerate(found):
-        if look is None:
-            taken = [other for other in found if other]
-            found[i] = min(FREE, key=lambda free: _shared(free, taken))
+    taken = [own[name.lower()] for name in names if name.lower() in own]
+    found: list[Look] = []
+    for name in names:
+        found.append(own.get(name.lower()) or min(FREE, key=lambda free: _shared(free, taken)))
+        taken.append(found[-1])
     for (name, look), (other, same) in itertools.combinations(zip(names, found, strict=True), 2):
         if look == same:
             raise ValueError(f"{name!r} and {other!r} would look alike: rename one, or draw two figures")
     return [dict(look) for look in found]
 
 
-def _shared(look: dict, taken: list[dict]) -> float:
+def _shared(look: Look, taken: list[Look]) -> float:
     """How many of a look's colour, line style and marker others have, too; infinite if one of them has all."""
     shared = sum(any(other[key] == value for other in taken) for key, value in look.items())
     return math.inf if look in taken else shared
@@ -162,26 +165,29 @@ def reference(ax: Axes, value: float, text: str | None = None, *, axis: str = "y
     across = axis == "y"
     (ax.axhline if across else ax.axvline)(value, color=MUTED, linewidth=1.2, zorder=0)
     if text:
-        at, coordinates = ((1, value), ("axes fraction", "data")) if across else ((value, 1), ("data", "axes fraction"))
-        place = {"xytext": (5, 0), "va": "center"} if across else {"xytext": (0, 4), "ha": "center"}
-        place |= {"xycoords": coordinates, "textcoords": "offset points", "color": MUTED, "annotation_clip": False}
-        ax.annotate(textwrap.fill(text, 18 if across else 40), at, label=f"_reference {axis}", **place)
+        place: dict[str, Any] = {"textcoords": "offset points", "color": MUTED, "annotation_clip": False}
+        if across:
+            place |= {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (5, 0), "va": "center"}
+        else:
+            place |= {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (0, 4), "ha": "center"}
+        ax.annotate(textwrap.fill(text, 18 if across else 40), label=f"_reference {axis}", **place)
 
 
-def band(ax: Axes, x, low, high, look: dict) -> None:
+def band(ax: Axes, x, low, high, look: Look) -> None:
     """An interval around a curve, in the colour of its look."""
-    ax.fill_between(*map(_array, (x, low, high)), color=look["color"], alpha=0.16, linewidth=0)
+    ax.fill_between(_array(x), _array(low), _array(high), color=look["color"], alpha=0.16, linewidth=0)
 
 
 def legend(fig: Figure, **handles) -> Legend:
     """The legend above all axes, in as many columns as fit into the figure, which grows by all rows but the first."""
-    for columns in range(8, 0, -1):
-        made = fig.legend(loc="outside upper left", ncols=columns, **handles)
-        box = made.get_window_extent()
-        if columns == 1 or box.width <= fig.bbox.width:
-            fig.set_figheight(fig.get_figheight() + max(0, box.height / fig.dpi - 0.3))
-            return made
+    columns = 8
+    made = fig.legend(loc="outside upper left", ncols=columns, **handles)
+    while columns > 1 and made.get_window_extent().width > fig.bbox.width:
         made.remove()
+        columns -= 1
+        made = fig.legend(loc="outside upper left", ncols=columns, **handles)
+    fig.set_figheight(fig.get_figheight() + max(0, made.get_window_extent().height / fig.dpi - 0.3))
+    return made
 
 
 def distributions(
@@ -191,10 +197,10 @@ def distributions(
     fig, axes = canvas(len(fractions), height=0.6 + 0.52 * len(fractions), sharex=True, squeeze=False)
     fig.get_layout_engine().set(h_pad=0, hspace=0)
     for ax, (name, values), look in zip(axes[:, 0], fractions.items(), looks(list(fractions)), strict=True):
-        values = _array(values).ravel()
-        at, height = _density(ax, values, look)
+        sample = _array(values).ravel()
+        at, height = _density(ax, sample, look)
         band(ax, at, 0, height, look)
-        mean = values.mean()
+        mean = sample.mean()
         ax.vlines(mean, 0, np.interp(mean, at, height), color=look["color"], linewidth=1.2)
         ax.text(1.02, 0.1 * height.max(), f"mean {mean:.3f}", transform=ax.get_yaxis_transform(), va="bottom")
         ax.set(xlim=(0, 1), ylim=(0, 1.2 * height.max()), xlabel=xlabel, ylabel="")
@@ -223,7 +229,7 @@ def curves(
     for (name, (x, y, *ends)), look in zip(series.items(), looks(list(series)), strict=True):
         ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **look)
         if len(ends) == 2 and ends[0] is not None:
-            band(ax, x, *ends, look)
+            band(ax, x, ends[0], ends[1], look)
     if chance is not None:
         reference(ax, chance, f"chance {chance:.3f}")
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
@@ -324,7 +330,9 @@ def svg(fig: Figure) -> str:
 def _part(fig: Figure) -> None:
     """Move the names of reference lines apart, to the right or upwards, and a title above those on top."""
     named = {
-        (ax, i): [text for text in ax.texts if text.get_label() == f"_reference {axis}"]
+        (ax, i): [
+            text for text in ax.texts if isinstance(text, Annotation) and text.get_label() == f"_reference {axis}"
+        ]
         for ax in fig.axes
         for i, axis in enumerate("xy")
     }
@@ -342,7 +350,9 @@ def _part(fig: Figure) -> None:
 
 def _extent(text: Text) -> np.ndarray:
     """Lower left and upper right corner of a text, ((x, y), (x, y)) in points."""
-    return text.get_window_extent().get_points() * 72 / text.get_figure().dpi
+    figure = text.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return text.get_window_extent().get_points() * 72 / figure.dpi
 
 
 def close(fig: Figure) -> None:
@@ -397,8 +407,10 @@ def _density(ax: Axes, values: np.ndarray, look: dict) -> tuple[np.ndarray, np.n
     style = {"color": look["color"], "linestyle": look["linestyle"]}
     sns.kdeplot(x=mirrored, bw_method=width, clip=(0, 1), gridsize=201, ax=ax, **style)
     line = ax.lines[-1]
-    line.set_data(*(v[line.get_ydata() > 1e-3 * line.get_ydata().max()] for v in line.get_data()))
-    return line.get_data()
+    x, y = (np.asarray(v) for v in line.get_data())
+    seen = y > 1e-3 * y.max()
+    line.set_data(x[seen], y[seen])
+    return x[seen], y[seen]
 
 
 def _colour(batch: Tensor) -> np.ndarray:

@@ -39,10 +39,10 @@ def frames(
     names, values = (label, labels) if grid else ((label,), (labels,))
     values = [[str(value) for value in row] for row in values]
     drawn = not isinstance(pictures, Tensor)
-    if drawn:
-        sources = [figures.data_uri(plot.svg(fig)) for fig in pictures]
-    else:
+    if isinstance(pictures, Tensor):
         sources = [_png(frame) for frame in _pixels(pictures.flatten(0, 1) if grid else pictures, symmetric)]
+    else:
+        sources = [figures.data_uri(plot.svg(fig)) for fig in pictures]
     if len(sources) != math.prod(map(len, values)):
         raise ValueError(f"{len(sources)} pictures do not fill {' x '.join(str(len(row)) for row in values)} labels")
     first = [len(row) // 2 for row in values] if start is None else np.atleast_1d(start).tolist()
@@ -68,7 +68,7 @@ def _pixels(pictures: Tensor, symmetric: bool) -> np.ndarray:
         array = array[:, 0] if array.shape[1] == 1 else np.moveaxis(array, 1, -1)
     if symmetric:
         array = plot.SIGNED(0.5 + 0.5 * array / max(np.abs(array).max(), 1e-30))[..., :3]
-    return np.uint8(np.clip(array, 0, 1) * 255 + 0.5)
+    return (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _png(pixels: np.ndarray) -> str:
