@@ -203,12 +203,13 @@ def distributions(
         mean = sample.mean()
         ax.vlines(mean, 0, np.interp(mean, at, height), color=look["color"], linewidth=1.2)
         ax.text(1.02, 0.1 * height.max(), f"mean {mean:.3f}", transform=ax.get_yaxis_transform(), va="bottom")
-        ax.set(xlim=(0, 1), ylim=(0, 1.2 * height.max()), xlabel=xlabel, ylabel="")
+        ax.set(xlim=(0, 1), ylim=(0, 1.2 * height.max()), xlabel="", ylabel="")
         ax.set_yticks([0.25 * height.max()], [name])
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         if chance is not None:
             reference(ax, chance, f"chance {chance:.3f}" if ax is axes[0, 0] else None, axis="x")
+    axes[-1, 0].set_xlabel(xlabel)
     axes[-1, 0].spines["bottom"].set_visible(True)
     axes[-1, 0].tick_params(axis="x", length=3.5)
     return fig
