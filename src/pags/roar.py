@@ -192,16 +192,21 @@ def fit(
     device: torch.device,
     checkpoint: artifacts.Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy"})."""
+    """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy", ...}).
+
+    The rest of the latter is the number of "epochs", and whether a small loss ended the training, "stopped".
+    """
     seen = replace(images, x=view(config, images, images.x, order.tensors["train"]))
     trained = artifacts.Artifact(
         *classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint), fingerprint=""
     )
-    return judged(classify.load(trained, device), config, images, held_out, order)
+    last = trained.info["history"][-1]
+    tensors, info = judged(classify.load(trained, device), config, images, held_out, order)
+    return tensors, info | {"epochs": last["epoch"], "stopped": last.get("stopped", False)}
 
 
 def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[dict[str, Tensor], dict]:
-    """What `fit` returns, for a net that is trained and in evaluation mode."""
+    """({"correct"}, {"accuracy"}) of a net that is trained and in evaluation mode, as `fit` returns them."""
     correct = train.correct(net, view(config, images, held_out.x, order.tensors["test"]), held_out.y)
     return {"correct": correct.bool()}, {"accuracy": float(correct.mean())}
 
@@ -289,7 +294,8 @@ def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[d
         optimizer.step()
     for i, net in enumerate(members):
         net.load_state_dict({name: value[i].detach() for name, value in parameters.items()})
-    return [
+    made = [
         judged(net.eval(), config, here, held_out, order)
         for net, config, order in zip(members, configs, orders, strict=True)
     ]
+    return [(tensors, info | {"epochs": schedule.epochs, "stopped": False}) for tensors, info in made]

@@ -1,5 +1,6 @@
 """Ranks, masks and retraining: exact counts under ties, and a batch of nets that equals its members."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -117,6 +118,13 @@ def test_what_carries_the_class_is_learnt_and_the_rest_is_not(halves):
     assert top_info["accuracy"] == top["correct"].float().mean() == 1
     assert bottom_info["accuracy"] < 0.8
     assert bottom["correct"].shape == (40,)
+    assert (top_info["epochs"], top_info["stopped"]) == (2, False)
+
+
+def test_a_training_that_a_small_loss_ended_says_so(halves):
+    easy = replace(CONFIG, schedule=replace(CONFIG.schedule, stop=10.0))
+    ((_, info),) = one_by_one([job(halves, classifier=easy)])
+    assert (info["epochs"], info["stopped"]) == (1, True)
 
 
 def test_what_is_shown(halves):
@@ -146,8 +154,9 @@ def test_nets_in_step_equal_nets_one_by_one(halves):
             for r in (0, 1)
         ]
         alone, together = one_by_one(jobs), roar.ensemble(jobs, device=torch.device("cpu"))
-        for (a, _), (b, _) in zip(alone, together, strict=True):
+        for (a, info), (b, other) in zip(alone, together, strict=True):
             assert (a["correct"] != b["correct"]).float().mean() <= 0.05  # rounding may turn a doubtful one
+            assert info.keys() == other.keys()
 
 
 def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
