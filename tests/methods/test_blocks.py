@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pags import blocks, classify, data, train
+from pags import blocks, data
 from pags.book import cli
 from pags.errors import UsageError
 
@@ -162,20 +162,6 @@ def test_leakage_does_not_depend_on_scale_or_sign(scale, seed):
     E, part = torch.randn(15, 1, 12, 6, generator=generator(seed), dtype=torch.float64), made(n=15)
     torch.testing.assert_close(blocks.null_share(-scale * E, part.signal), blocks.null_share(E, part.signal))
     assert torch.equal(blocks.top_share(-scale * E, part.signal, 9), blocks.top_share(E, part.signal, 9))
-
-
-# Training
-
-
-def test_a_repetition_is_the_next_seed():
-    images = made().images
-    config = classify.Config(schedule=train.Schedule(epochs=1, batch=10, lr=1e-2), net="mlp")
-    options = {"device": torch.device("cpu"), "checkpoint": None}
-    first, _ = blocks.fit(blocks.Training(config, 1), images, seed=3, **options)
-    second, _ = blocks.fit(blocks.Training(config), images, seed=4, **options)
-    other, _ = blocks.fit(blocks.Training(config), images, seed=3, **options)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
 # Refused
