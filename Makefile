@@ -13,7 +13,7 @@ step = @mkdir -p build; start=$$SECONDS; $(2); printf '%-10s%5d s\n' '$(1)' $$((
 
 book: steps
 	$(call step,set-up,$(MAKE) setup)
-	$(call step,chapters,$(BIN)/pags run --preset quick)
+	$(call step,chapters,$(BIN)/pags run --preset quick --jobs 2)
 	$(call step,pages,$(BIN)/pags build --preset quick)
 	@echo; cat $(STEPS); echo "The book: file://$(CURDIR)/build/html/index.html"
 
@@ -31,6 +31,7 @@ check: steps
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python tools/lint_chapters.py
 
 format: setup
@@ -51,4 +52,4 @@ steps:
 	@mkdir -p build; : > $(STEPS)
 
 clean:
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis

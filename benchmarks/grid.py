@@ -15,10 +15,15 @@ from pags import artifacts, data, machine, presets, roar, sweep
 LEVELS = [i / 20 for i in range(1, 20)]
 
 
-def timed(*call, **common):
+def trained(job, *, device=artifacts.CPU):
+    """What the job's maker returns."""
+    return job.make(job.config, *job.inputs, seed=job.seed, device=device)
+
+
+def timed(job, **common):
     """The seconds that a job takes where it runs."""
     start = time.perf_counter()
-    roar.fit(*call, **common)
+    trained(job, **common)
     return time.perf_counter() - start
 
 
@@ -37,21 +42,21 @@ def by_rank(x, E):
     return [roar.unmask(x, roar.kept(ranks, 1 - level, top=False)) for level in LEVELS]
 
 
-def on_gpu(calls):
+def on_gpu(jobs):
     """Seconds on the GPU: in step as one, in processes, one after another; and the largest gap of the accuracies."""
-    gpu = {"seed": 0, "device": torch.device("cuda")}
-    roar.fit(*calls[0], **gpu, checkpoint=None)  # the first call pays for what is set up once
-    steps = [(roar.fit, *call) for call in calls]
-    roar.ensemble(steps[:2], **gpu)
+    gpu = {"device": torch.device("cuda")}
+    trained(jobs[0], **gpu)  # the first call pays for what is set up once
+    roar.ensemble(jobs[:2], **gpu)
     start = time.perf_counter()
-    alone = [roar.fit(*call, **gpu, checkpoint=None) for call in calls]
+    alone = [trained(job, **gpu) for job in jobs]
     middle = time.perf_counter()
-    together = roar.ensemble(steps, **gpu)
+    together = roar.ensemble(jobs, **gpu)
     end = time.perf_counter()
+    calls = [(job,) for job in jobs]
     with sweep.default("cuda") as executor:
-        sweep.run(timed, calls[: 2 * sweep.SHARING], executor=executor, **gpu, checkpoint=None)  # the processes start
+        sweep.run(timed, calls[: 2 * sweep.SHARING], executor=executor, **gpu)  # the processes start
         start_shared = time.perf_counter()
-        sweep.run(timed, calls, executor=executor, **gpu, checkpoint=None)
+        sweep.run(timed, calls, executor=executor, **gpu)
         shared = time.perf_counter() - start_shared
     gap = max(abs(a["accuracy"] - b["accuracy"]) for (_, a), (_, b) in zip(alone, together, strict=True))
     return end - middle, shared, middle - start, gap
@@ -76,24 +81,27 @@ def main() -> None:
     E = {part.split: torch.randn(part.x.shape, generator=g) for part in sets}
     order = roar.order(E, generator=g)
     grid = [(share, top, r) for share in P.shares for top in (True, False) for r in range(3)]
-    calls = [(roar.Retrain(P.retrained, share, top=top, repetition=r), *sets, order) for share, top, r in grid]
-    common = {"seed": 0, "device": artifacts.CPU, "checkpoint": None}
+    jobs = [
+        sweep.Job(roar.fit, roar.Retrain(P.retrained, share, top=top), *sets, order, seed=roar.retraining_seed(0, r))
+        for share, top, r in grid
+    ]
+    calls = [(job,) for job in jobs]
     workers = machine.cores()
     with sweep.Processes(workers) as executor:
-        sweep.run(timed, calls[:workers], executor=executor, **common)  # the processes start once for a whole chapter
+        sweep.run(timed, calls[:workers], executor=executor)  # the processes start once for a whole chapter
         start = time.perf_counter()
-        own = sweep.run(timed, calls, executor=executor, **common)
+        own = sweep.run(timed, calls, executor=executor)
         together = time.perf_counter() - start
     start = time.perf_counter()
-    for call in calls:
-        timed(*call, **common)
+    for job in jobs:
+        timed(job)
     alone = time.perf_counter() - start
-    print(f"{len(calls)} trainings: {together:.1f} s in {workers} processes of one thread, ", end="")
+    print(f"{len(jobs)} trainings: {together:.1f} s in {workers} processes of one thread, ", end="")
     print(f"{alone / together:.2f} times as long one after another with {torch.get_num_threads()} threads")
     print(f"overhead: {together * workers / sum(own):.3f} times the jobs' own time, shared by {workers} processes")
     if torch.cuda.is_available():
-        together, shared, alone, gap = on_gpu(calls)
-        print(f"{len(calls)} trainings on {torch.cuda.get_device_name()}: {together:.1f} s in step, ", end="")
+        together, shared, alone, gap = on_gpu(jobs)
+        print(f"{len(jobs)} trainings on {torch.cuda.get_device_name()}: {together:.1f} s in step, ", end="")
         print(f"{alone / together:.1f} times as long one after another; accuracies differ by {gap:.3f} at most")
         print(f"{shared:.1f} s in {sweep.SHARING} processes, {alone / shared:.1f} times as long one after another")
 

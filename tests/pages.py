@@ -28,8 +28,8 @@ def _wanted(node, constants, functions):
 
 def answers(page, label):
     """A copy of the namespace `page` in which the solution of the exercise `label`, ex-NN-..., was run."""
-    (chapter,) = (name for name in chapters.names() if name.startswith(label.split("-")[1]))
-    text = chapters.source(chapter).read_text(encoding="utf-8")
+    own = [name for name in chapters.names() if name.startswith(label.split("-")[1])]  # 01, 01a, ... for ex-01-...
+    text = "".join(chapters.source(chapter).read_text(encoding="utf-8") for chapter in own)
     (block,) = re.findall(rf"\{{solution\}} {label}\n.*?```python\n(.*?)```", text, re.DOTALL)
     space = dict(page)
     exec(compile(block, label, "exec"), space)

@@ -45,16 +45,9 @@ def figure() -> Figure:
     ax.text(*(curve[:, 41] - [0, 1.35]), "the manifold: drawings of a 3", color=plot.MUTED, ha="left")
     ax.plot(*np.stack([foot - 2.6 * tangent, foot + 5.6 * tangent], 1), color=plot.RULE, linewidth=1.2, linestyle="--")
     ax.plot(*np.stack([inside, inside + outside - foot, outside], 1), color=plot.RULE, linewidth=1)
-    for end, name in (
-        (inside, "gradient"),
-        (outside, "input x gradient"),
-        (inside + outside - foot, "robust gradient"),
-    ):
-        arrow = {
-            "arrowstyle": "-|>,head_width=0.3,head_length=0.6",
-            "color": plot.STYLES[name]["color"],
-            "linewidth": 2.2,
-        }
+    cold, warm = plot.BLUE, plot.RED
+    for end, color in ((inside, cold), (outside, warm), (inside + outside - foot, plot.INK)):
+        arrow = {"arrowstyle": "-|>,head_width=0.3,head_length=0.6", "color": color, "linewidth": 2.2}
         ax.annotate("", end, foot, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
     x, along, across = steps()
     for place, picture in (
@@ -65,7 +58,6 @@ def figure() -> Figure:
         tile(ax, picture, place, 1.06)
     (x0, y0), (x1, y1) = inside, outside
     ax.text(x0 + x1 - foot[0] + 0.15, y0 + y1 - foot[1] + 0.1, "an input gradient", fontsize=10.5)
-    cold, warm = (plot.STYLES[name]["color"] for name in ("gradient", "input x gradient"))
     ax.text(x0 + 1.75, y0 + 0.6, "its part inside the\ntangent space: still a 3", color=cold)
     ax.text(x1 - 1.15, y1 + 0.72, "its orthogonal part:\nno longer a drawing", color=warm, ha="right")
     return fig

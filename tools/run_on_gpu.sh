@@ -15,7 +15,7 @@ if [ "$DEVICE" = cuda ]; then
 fi
 
 if [ $# -eq 0 ]; then
-    chapters=(notebooks/[0-9][0-9]_*.md)
+    chapters=(notebooks/[0-9][0-9]*_*.md)
     set -- "${chapters[@]##*/}"
     set -- "${@%.md}"
 fi

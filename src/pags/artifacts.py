@@ -16,10 +16,10 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -80,21 +80,12 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-class Maker(Protocol):
-    """What makes an artifact: a function at the top of a module, pure in all but time."""
-
-    __name__: str
-    __qualname__: str
-
-    def __call__(
-        self, config: Any, *inputs: Any, seed: int, device: torch.device, checkpoint: Checkpoint
-    ) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-        """Tensors by name, and a dict of plain JSON."""
-        ...
+# What makes an artifact: (config, *inputs, seed=, device=, checkpoint=) -> tensors by name, and a dict of plain JSON.
+Maker = Callable[..., tuple[Mapping[str, Tensor], Mapping[str, Any]]]
 
 
 def cached(
-    make: Callable[..., tuple[Mapping[str, Tensor], Mapping[str, Any]]],
+    make: Maker,
     config: Any,
     *inputs: Any,
     seed: int,
@@ -122,8 +113,9 @@ def cached(
             progress.say(f"{path.name} is damaged: making it again")
             path.unlink()
         checkpoint = Checkpoint(path.with_suffix(".checkpoint"))
-        tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
-        _write(path, tensors, info, recipe)
+        with _clock() as seconds:
+            tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
+        _write(path, tensors, info, recipe, seconds=seconds())
         del tensors  # may be gigabytes, and is about to be read back
         checkpoint.clear()
         if found := _read(path, key):
@@ -132,7 +124,7 @@ def cached(
 
 
 def ready(
-    make: Callable[..., Any],
+    make: Maker,
     config: Any,
     *inputs: Any,
     seed: int,
@@ -147,13 +139,14 @@ def ready(
 def store(
     tensors: Mapping[str, Tensor],
     info: Mapping[str, Any],
-    make: Callable[..., Any],
+    make: Maker,
     config: Any,
     *inputs: Any,
     seed: int,
     device: torch.device = CPU,
     directory: Path | None = None,
     key: str | None = None,
+    seconds: float = 0.0,
 ) -> None:
     """Write, for `cached` to find, what `make` would have returned; nothing happens where that lies already.
 
@@ -164,20 +157,42 @@ def store(
         raise PagsError(f"a worker's {make.__name__} is not the one here: install the same version of pags everywhere")
     path = _place(make, recipe, directory or paths.ARTIFACTS)
     if not path.exists():
-        _write(path, tensors, info, recipe)
+        _write(path, tensors, info, recipe, seconds=seconds)
+
+
+def seconds(path: Path) -> float:
+    """Seconds of a processor that making the artifact at `path` took, without those made on the way; 0 if unknown."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        return float(file.metadata()["seconds"])
+    return 0.0
+
+
+_spent = 0.0  # by this process on the artifacts that it has made
+
+
+@contextmanager
+def _clock() -> Iterator[Callable[[], float]]:
+    """The seconds of a processor that the block takes, but those of artifacts made within; asked for after its end."""
+    global _spent
+    before, start = _spent, time.process_time()
+    own = 0.0
+    yield lambda: own
+    whole = time.process_time() - start
+    own = whole - (_spent - before)
+    _spent = before + whole
 
 
 # The key
 
 
-def _place(make: Callable, recipe: dict[str, Any], directory: Path) -> Path:
+def _place(make: Maker, recipe: dict[str, Any], directory: Path) -> Path:
     return directory / f"{make.__name__}-{_hash(recipe)[:20]}.safetensors"
 
 
-def _recipe(make: Callable, config: Any, inputs: tuple, seed: int, device: torch.device) -> dict[str, Any]:
+def _recipe(make: Maker, config: Any, inputs: tuple, seed: int, device: torch.device) -> dict[str, Any]:
     if "<" in make.__qualname__ or make.__module__ == "__main__":
         raise TypeError(f"{make.__module__}.{make.__qualname__} must stand at the top of a module that can be imported")
-    if not is_dataclass(config):
+    if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"the configuration of {make.__name__} is a {type(config).__name__}, it must be a dataclass")
     return {
         "maker": f"{make.__module__}.{make.__qualname__}",
@@ -214,6 +229,8 @@ def source_hash(module: str, sources: Mapping[str, str]) -> str:
 def _sources(package: str) -> dict[str, str]:
     """Name and text of a package's modules, read once: a long run keeps the source that it began with."""
     spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise PagsError(f"{package} has no source file: a maker must stand in a module that has one")
     if not spec.submodule_search_locations:
         return {package: Path(spec.origin).read_text(encoding="utf-8")}
     files = Path(next(iter(spec.submodule_search_locations))).glob("*.py")
@@ -242,10 +259,13 @@ def _undocumented(tree: ast.AST) -> ast.AST:
 # The file
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any]) -> None:
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any], *, seconds: float
+) -> None:
     tensors = _separate(tensors)
     text = json.dumps(info)
     metadata = {"key": _hash(recipe), "info": text, "digest": _digest(tensors, text), "recipe": json.dumps(recipe)}
+    metadata["seconds"] = f"{seconds:.2f}"
 
     def write(temporary: Path) -> None:
         try:
@@ -285,7 +305,7 @@ def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
     digest = hashlib.sha256(info.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

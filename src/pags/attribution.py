@@ -6,7 +6,7 @@ net that predicts.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def in_batches(method: Callable[..., Tensor], net: nn.Module, x: Tensor, *, batch: int = 100, **options) -> Tensor:
+def in_batches(method: Callable[..., Tensor], net: nn.Module, x: Tensor, *, batch: int = 100, **options: Any) -> Tensor:
     """The method applied to `batch` images at a time: same result, bounded memory, and faster on a CPU's cache."""
     return torch.cat([method(net, part, **options) for part in x.split(batch)])
 

@@ -45,7 +45,7 @@ class Autoencoder(nn.Module):
 
     def start_at(self, grey: float) -> None:
         """Let an untrained net's pictures be about this grey, in [0, 1]."""
-        nn.init.constant_(self.decode[-2].bias, float(torch.tensor(grey).logit(eps=0.01)))
+        nn.init.constant_(self.decode[-2].get_parameter("bias"), float(torch.tensor(grey).logit(eps=0.01)))
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction, like x."""

@@ -9,7 +9,9 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -197,9 +199,9 @@ def build(settings: Settings, data_dir: Path | str | None = None) -> dict[str, B
     """The training and test images of `settings`; the same settings give the same images."""
     made = {}
     for i, (split, n) in enumerate({"train": settings.train, "test": settings.test}.items()):
-        options = {"data_dir": data_dir, "size": settings.size, "seed": settings.seed}
-        source = data.load(settings.signal, split, **options)
-        null = patch(settings.size) if settings.null == "patch" else data.load(settings.null, split, **options).x
+        load = partial(data.load, split=split, data_dir=data_dir, size=settings.size, seed=settings.seed)
+        source = load(settings.signal)
+        null = patch(settings.size) if settings.null == "patch" else load(settings.null).x
         made[split] = make(
             source,
             null if null.dim() == 4 else null.expand(source.x.shape[1], -1, -1),
@@ -217,7 +219,7 @@ def export(settings: Settings, directory: Path, data_dir: Path | str | None = No
 
     The same settings give the same bytes.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, part in build(settings, data_dir).items():
         pixels = (part.images.x * 255).round().to(torch.uint8)
         arrays[f"x_{name}"] = (pixels.squeeze(1) if pixels.shape[1] == 1 else pixels.movedim(1, -1)).numpy()

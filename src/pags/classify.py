@@ -15,7 +15,7 @@ from pags import attack, nets, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
 
-NETS = {
+NETS: dict[str, Callable[..., nn.Module]] = {
     "linear": nets.linear,
     "mlp": nets.mlp,
     "narrow_mlp": partial(nets.mlp, width=128),

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,13 @@ def fingerprint(tensors: Iterable[Tensor]) -> str:
 def dataset(name: str, split: str, x: Tensor, y: Tensor, classes: int, latents: Tensor | None = None) -> Dataset:
     """A `Dataset` with the fingerprint of its content."""
     return Dataset(name, split, x, y, classes, fingerprint([x, y, *([] if latents is None else [latents])]), latents)
+
+
+def latents(images: Dataset) -> Tensor:
+    """The latents (n, k) of the images; UsageError where they are not known."""
+    if images.latents is None:
+        raise UsageError(f"data {images.name!r} has no latents: take strokes, or a data set that was generated")
+    return images.latents
 
 
 def load(
@@ -175,7 +183,7 @@ def fetch(name: str, data_dir: Path | str | None = None) -> Path:
 
 def _fetch_to_npz(name: str, directory: Path) -> Path:
     options = {"split": "byclass"} if name == "emnist" else {}
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split in SPLITS:
         files = FETCHED_TO_NPZ[name](directory, train=split == "train", download=True, **options)
         x = np.asarray(files.data)

@@ -74,7 +74,7 @@ class UNet(nn.Module):
         )
         self.normalise = nn.LayerNorm(hidden, elementwise_affine=False)
         self.coarse = nn.Unflatten(1, coarse)
-        nn.init.zeros_(self.up[-1].weight)
+        nn.init.zeros_(self.up[-1].get_parameter("weight"))
 
     def forward(self, x: Tensor, c: Tensor, y: Tensor) -> Tensor:
         """F, in the shape of x."""
@@ -118,7 +118,7 @@ def weight(sigma: Tensor, sigma_data: float) -> Tensor:
     return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
 
 
-def objective(config: Config):
+def objective(config: Config) -> train.Objective:
     """The loss lambda(sigma) |D(x + sigma noise; sigma) - x|^2, averaged over pixels, images and noise levels."""
 
     def loss(denoiser: Denoiser, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:

@@ -128,7 +128,8 @@ def draw(
     """Rejection-sample the data set: latents and labels of both splits, and {"accepted": share of proposals kept}."""
     model, net = vae.load(manifold, device), load_labeller(labels, device)
     generator = torch.Generator().manual_seed(seed)
-    wanted, kept, proposed = config.train + config.test, [], 0
+    wanted, proposed = config.train + config.test, 0
+    kept: list[dict[str, Tensor]] = []
     while sum(len(part["y"]) for part in kept) < wanted:
         if proposed > 50 * wanted:
             raise PagsError(
@@ -168,5 +169,5 @@ def build(
     labels = artifacts.cached(fit_labeller, config.labeller, source, manifold, seed=seed, device=device)
     drawn = artifacts.cached(draw, config.draw, manifold, labels, seed=seed, device=device)
     model, net = vae.load(manifold, device), load_labeller(labels, device)
-    splits = [dataset(drawn, model, config.data, split) for split in ("train", "test")]
-    return Generator(model, net, *splits, artifacts=(manifold, labels, drawn), source=source)
+    training, test = (dataset(drawn, model, config.data, split) for split in ("train", "test"))
+    return Generator(model, net, training, test, artifacts=(manifold, labels, drawn), source=source)

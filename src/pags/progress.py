@@ -13,10 +13,10 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 SECONDS = {"file": 3.0, "notebook": 0.5, "log": 5.0}  # between two lines
@@ -24,7 +24,7 @@ SECONDS = {"file": 3.0, "notebook": 0.5, "log": 5.0}  # between two lines
 
 def bar(iterable: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """The items of `iterable`, while a bar or lines such as `label  37/100  00:12 left` say how far it is."""
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     place = _place()
     if place == "terminal":
@@ -62,7 +62,7 @@ def _place() -> str | None:
     return None
 
 
-def _shell():
+def _shell() -> Any:
     """The IPython shell if a kernel runs us, else None; nothing is imported to find out."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return shell if hasattr(shell, "kernel") else None

@@ -69,7 +69,7 @@ def generative(
     """The whole pipeline of Bordt et al. 2022 from one seed: VAE, labels, draw, classifier, fractions."""
     made = generate.build(config.manifold, seed=seed, device=device, data_dir=place.directory)
     test = made.test.first(config.explain)
-    basis = tangent.tangent_basis(made.vae.decode, test.latents.to(device))
+    basis = tangent.tangent_basis(made.vae.decode, data.latents(test).to(device))
     probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
     return explained(config.classifier, made.train, probe, seed=seed, device=device, checkpoint=checkpoint)
 
@@ -94,7 +94,7 @@ def reconstructive(
         z, x = autoencoder.reconstruct(net, part.x.to(device))
         parts[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
     test = parts["test"]
-    basis = tangent.tangent_basis(net.decode, test.latents)
+    basis = tangent.tangent_basis(net.decode, data.latents(test))
     probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
     fractions, info = explained(
         config.classifier, parts["train"], probe, seed=seed, device=device, checkpoint=checkpoint

@@ -33,12 +33,30 @@ def ranks(E: Tensor, *, generator: torch.Generator, per_pixel: bool = False) -> 
     size = size.sum(1, keepdim=True) if per_pixel else size
     flat = size.flatten(1)  # (n, d)
     kind = torch.int16 if flat.shape[1] < 2**15 else torch.int32
-    found = torch.empty(flat.shape, dtype=kind)
-    for part, own in zip(flat.split(5000), found.split(5000), strict=True):
-        shuffled = torch.rand(part.shape, generator=generator).argsort(1)
-        order = shuffled.gather(1, part.gather(1, shuffled).argsort(dim=1, descending=True, stable=True))
-        own.scatter_(1, order, torch.arange(flat.shape[1], dtype=kind).expand_as(order))
+    found, places = torch.empty(flat.shape, dtype=kind), torch.arange(flat.shape[1], dtype=kind)
+    for part, own in zip(flat.split(500), found.split(500), strict=True):  # what the processor's cache holds
+        drawn = torch.rand(part.shape, generator=generator)  # for every image, so that none changes another's
+        order, tied = _falling(part)
+        shuffled = drawn[tied].argsort(1)
+        order[tied] = shuffled.gather(1, _falling(part[tied].gather(1, shuffled))[0])
+        own.scatter_(1, order, places.expand_as(order))
     return found.reshape(size.shape)
+
+
+def _falling(size: Tensor) -> tuple[Tensor, Tensor]:
+    """The order (n, d) of values (n, d) >= 0, largest first, equal ones as they stand; and which rows (n,) have such.
+
+    A value of 32 bits and its place make one whole number, and numbers alone are sorted several times as fast as
+    numbers that carry an index.
+    """
+    if size.dtype == torch.float64:
+        value, order = size.sort(dim=1, descending=True, stable=True)
+    else:
+        number = -size.float().view(torch.int32).long() << 32  # floats from 0 on are ordered as their bits are
+        number += torch.arange(size.shape[1])
+        number.numpy().sort(axis=1)
+        value, order = number >> 32, number & 2**32 - 1
+    return order, (value[:, 1:] == value[:, :-1]).any(1)
 
 
 def kept(ranks: Tensor, share: float, *, top: bool = True) -> Tensor:
@@ -174,16 +192,21 @@ def fit(
     device: torch.device,
     checkpoint: artifacts.Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy"})."""
+    """Train on masked images, test on masked held-out ones: ({"correct": (n,) of the latter}, {"accuracy", ...}).
+
+    The rest of the latter is the number of "epochs", and whether a small loss ended the training, "stopped".
+    """
     seen = replace(images, x=view(config, images, images.x, order.tensors["train"]))
     trained = artifacts.Artifact(
         *classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint), fingerprint=""
     )
-    return judged(classify.load(trained, device), config, images, held_out, order)
+    last = trained.info["history"][-1]
+    tensors, info = judged(classify.load(trained, device), config, images, held_out, order)
+    return tensors, info | {"epochs": last["epoch"], "stopped": last.get("stopped", False)}
 
 
 def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[dict[str, Tensor], dict]:
-    """What `fit` returns, for a net that is trained and in evaluation mode."""
+    """({"correct"}, {"accuracy"}) of a net that is trained and in evaluation mode, as `fit` returns them."""
     correct = train.correct(net, view(config, images, held_out.x, order.tensors["test"]), held_out.y)
     return {"correct": correct.bool()}, {"accuracy": float(correct.mean())}
 
@@ -250,7 +273,7 @@ def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[d
         with train.seeded(job.seed):
             members.append(classify.build(shape).to(device))
     stacked, _ = torch.func.stack_module_state(members)
-    parameters = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
+    parameters: dict[str, Tensor] = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
     optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
     blank = copy.deepcopy(members[0]).to("meta")
     here = replace(images, x=images.x.to(device), y=images.y.to(device))
@@ -271,7 +294,8 @@ def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[d
         optimizer.step()
     for i, net in enumerate(members):
         net.load_state_dict({name: value[i].detach() for name, value in parameters.items()})
-    return [
+    made = [
         judged(net.eval(), config, here, held_out, order)
         for net, config, order in zip(members, configs, orders, strict=True)
     ]
+    return [(tensors, info | {"epochs": schedule.epochs, "stopped": False}) for tensors, info in made]

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pags import generate, robustness, strokes, tangent, vae
+from pags import data, generate, robustness, strokes, tangent, vae
+from pags.artifacts import Artifact, Checkpoint
 
 Decode = Callable[[Tensor], Tensor]
 FREEDOM = 20.0  # of the proposal, a t distribution: its tails are heavier than the prior's, so no weight is unbounded
@@ -267,9 +268,8 @@ def exact(
         rows = (likely.indices == c).any(1).nonzero().squeeze(1)
         for part in rows.split(16) if len(rows) > 0 else ():
             at, _ = contest(family, x[part], sigma, u[part], value[part], [last])
-            options = {"draws": config.draws, "rounds": config.rounds, "generator": generator}
-            new = (*integrate(family, x[part], sigma, at, **options), at)
-            for old, values in zip(column, new, strict=True):
+            new = integrate(family, x[part], sigma, at, draws=config.draws, rounds=config.rounds, generator=generator)
+            for old, values in zip(column, (*new, at), strict=True):
                 old[part] = values
         found.append(column)
     return Exact(*(torch.stack(one, 1) for one in zip(*found, strict=True)))
@@ -292,18 +292,25 @@ class Study:
 VARIANTS = ("clean", "noisy", "on", "off")
 
 
-def study(config: Study, images, *made, seed: int, device: torch.device, checkpoint) -> tuple[dict[str, Tensor], dict]:
+def study(
+    config: Study,
+    images: data.Dataset,
+    *made: Artifact,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[dict[str, Tensor], dict]:
     """Every `Exact` of the first images of a data set, by variant: "clean.log_p" and so on, "clean.x" the images.
 
     Strokes are known by themselves; for a data set that was drawn from a decoder, `made` are the artifacts of its
     manifold and of its labelling function.
     """
     images = images.first(config.n)
-    x, y, u = (part.to(device) for part in (images.x, images.y, images.latents))
+    x, y, u = (part.to(device) for part in (images.x, images.y, data.latents(images)))
     if made:
         decode = vae.load(made[0], device).decode
-        families, basis = labelled_families(decode, generate.load_labeller(made[1], device)), tangent.tangent_basis
-        basis = basis(decode, u)
+        families = labelled_families(decode, generate.load_labeller(made[1], device))
+        basis = tangent.tangent_basis(decode, u)
     else:
         families, basis = stroke_families(x.shape[-1]), strokes.tangent_basis(u, y, x.shape[-1])
     generator = torch.Generator().manual_seed(seed)
@@ -315,14 +322,21 @@ def study(config: Study, images, *made, seed: int, device: torch.device, checkpo
     generator = torch.Generator().manual_seed(1_000_003 * seed + config.again + 1)
     tensors, modes = {"basis": basis}, None
     for name, at in variants.items():
-        options = {"config": config.search, "k": u.shape[1], "generator": generator}
-        known = exact(families, at, config.sigma, modes=modes if name in ("on", "off") else None, **options)
+        known = exact(
+            families,
+            at,
+            config.sigma,
+            config=config.search,
+            k=u.shape[1],
+            modes=modes if name in ("on", "off") else None,
+            generator=generator,
+        )
         modes = known.modes if name == "clean" else modes
         tensors |= {f"{name}.{field}": value for field, value in known._asdict().items()} | {f"{name}.x": at}
     return tensors, {}
 
 
-def found(artifact, variant: str) -> tuple[Tensor, Exact]:
+def found(artifact: Artifact, variant: str) -> tuple[Tensor, Exact]:
     """One variant of a `study`: its images (n, ...), and what is known of them."""
     tensors = artifact.tensors
     return tensors[f"{variant}.x"], Exact(*(tensors[f"{variant}.{field}"] for field in Exact._fields))

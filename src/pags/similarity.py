@@ -6,14 +6,11 @@ measured, not known: compare with the map of another image.
 """
 
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from pags import data
 
 
 def scaled(E: Tensor) -> Tensor:
@@ -21,13 +18,11 @@ def scaled(E: Tensor) -> Tensor:
     return E / E.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-30)
 
 
-def lpips(data_dir: Path | str | None = None, device: torch.device = torch.device("cpu")) -> Callable[..., Tensor]:
-    """1 - LPIPS of two batches of maps, as a function; AlexNet's trunk is read from the data directory.
+def lpips(trunk: Mapping[str, Tensor], device: torch.device = torch.device("cpu")) -> Callable[..., Tensor]:
+    """1 - LPIPS of two batches of maps, as a function, with AlexNet's trunk (`data.alexnet`).
 
-    The metric is `lpips.LPIPS(net="alex")` of Zhang et al. 2018, version 0.1. Raises PagsError where the weights are
-    missing or damaged.
+    The metric is `lpips.LPIPS(net="alex")` of Zhang et al. 2018, version 0.1.
     """
-    trunk = data.alexnet(data_dir)
     with warnings.catch_warnings():  # the package calls torchvision in a way that is deprecated
         warnings.simplefilter("ignore")
         from lpips import LPIPS
@@ -48,7 +43,8 @@ def lpips(data_dir: Path | str | None = None, device: torch.device = torch.devic
 
 def cosine(basis: Tensor, E: Tensor, S: Tensor) -> Tensor:
     """Cosine between the parts of E and S (n, ...) in the span of `basis` (n, d, k): (n,), in [-1, 1]; chance 0."""
-    return torch.cosine_similarity(*(basis.mT.matmul(v.flatten(1)[..., None]).squeeze(-1) for v in (E, S)), dim=1)
+    a, b = (basis.mT.matmul(v.flatten(1)[..., None]).squeeze(-1) for v in (E, S))
+    return torch.cosine_similarity(a, b, dim=1)
 
 
 def ssim(E: Tensor, S: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:

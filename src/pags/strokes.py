@@ -7,6 +7,7 @@ renderer's Jacobian.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -108,5 +109,5 @@ def tangent_basis(u: Tensor, y: Tensor, size: int = 32) -> Tensor:
     basis = u.new_empty(len(u), size**2, u.shape[1])
     for digit in y.unique().tolist():
         rows = y == digit
-        basis[rows] = tangent.tangent_basis(lambda part, digit=digit: render(part, digit, size), u[rows])
+        basis[rows] = tangent.tangent_basis(partial(render, digit=digit, size=size), u[rows])
     return basis

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -43,6 +43,13 @@ def run(
     for i, result in done(job, calls, executor=executor, workers=workers, **common):
         results[i] = result
     return results
+
+
+class Where(TypedDict):
+    """Where an artifact is made, and where it is kept."""
+
+    device: torch.device
+    directory: Path | None
 
 
 @dataclass(frozen=True, init=False)
@@ -76,13 +83,13 @@ def cached(
 
     Each is on this machine's disk as soon as it is made, wherever that was.
     """
-    jobs, common = list(jobs), {"device": torch.device(device), "directory": directory}
-    missing = [job for job in jobs if not artifacts.ready(*job.recipe, seed=job.seed, **common)]
+    jobs, where = list(jobs), Where(device=torch.device(device), directory=directory)
+    missing = [job for job in jobs if not artifacts.ready(*job.recipe, seed=job.seed, **where)]
     calls = [(job.seed, *job.recipe) for job in missing]
-    for i, one in done(make, calls, executor=executor, workers=workers, **common):
+    for i, one in done(make, calls, executor=executor, workers=workers, **where):
         job = missing[i]
-        artifacts.store(one.tensors, one.info, *job.recipe, seed=job.seed, key=one.fingerprint, **common)
-    return [artifacts.cached(*job.recipe, seed=job.seed, **common) for job in jobs]
+        artifacts.store(one.tensors, one.info, *job.recipe, seed=job.seed, key=one.fingerprint, **where)
+    return [artifacts.cached(*job.recipe, seed=job.seed, **where) for job in jobs]
 
 
 def make(seed: int, *recipe: Any, **common: Any) -> artifacts.Artifact:

@@ -52,7 +52,7 @@ class Schedule:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device = torch.device("cpu")):
+def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[None]:
     """Torch's global generators, as initialisation and dropout use them, start from `seed` and are put back after."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
@@ -70,7 +70,15 @@ def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterato
             yield epoch, epoch * steps + i, rows, generator
 
 
-def update(net: nn.Module, objective: Objective, optimizer, batch: tuple, *, generator, step: int) -> dict[str, Tensor]:
+def update(
+    net: nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, ...],
+    *,
+    generator: torch.Generator,
+    step: int,
+) -> dict[str, Tensor]:
     """One step of the optimizer; the objective's terms, detached. Dropout, too, follows the generator."""
     with seeded(int(torch.randint(2**31, (1,), generator=generator)), batch[0].device):
         terms = objective(net.train(), *batch, generator=generator, step=step)
@@ -106,10 +114,11 @@ def fit(
         history, first = state["history"], state["epoch"]
         if schedule.reached(history):
             first = schedule.epochs
-    n, steps, totals = len(data[0]), -(-len(data[0]) // schedule.batch), {}
+    n, steps = len(data[0]), -(-len(data[0]) // schedule.batch)
+    totals: dict[str, Tensor] = {}
     plan = batches(n, schedule, seed=seed, first=first)
     for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
-        if step in watch_at:
+        if watch is not None and step in watch_at:
             history.append({"step": step, **watch(net.eval())})
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr_at(epoch)
@@ -126,7 +135,7 @@ def fit(
                 checkpoint.save({**state, "history": history, "epoch": epoch + 1})
             if stopped:
                 break
-    if schedule.epochs * steps in watch_at:
+    if watch is not None and schedule.epochs * steps in watch_at:
         history.append({"step": schedule.epochs * steps, **watch(net.eval())})
     net.eval()
     return history

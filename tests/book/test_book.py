@@ -8,9 +8,10 @@ import browser
 import nbformat
 import nbformat.v4 as nb
 import pytest
+from bs4 import BeautifulSoup
 
 from pags import files, paths
-from pags.book import build
+from pags.book import build, figures
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -18,8 +19,29 @@ RESULT |= {"parameters": {"seed": 5, "device": "cpu", "data": [], "overrides": {
 RESULT |= {"metrics": {"steps": {"value": 3.0, "low": None, "high": None, "n": 1, "unit": ""}}}
 
 
-def chapter(text="# The title\n\nThe text."):
-    cells = [nb.new_markdown_cell(text), nb.new_code_cell("1 + 1", execution_count=1)]
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><rect width="60" height="60" fill="#0069a8"/></svg>'
+)
+FIGURE = {
+    "svg": SVG,
+    "alt": "a square",
+    "caption": "Of *length* $x<y$; {numref}`fig-slide` moves.",
+    "label": "fig-still",
+}
+SLIDER = {"frames": [figures.data_uri(SVG)] * 2, "names": ["step"], "values": [["0", "1"]], "start": [0], "width": None}
+SLIDER |= {
+    "alt": "two squares",
+    "caption": "As {numref}`fig-still`, {prf:ref}`thm-chance`, {cite}`euclid`.",
+    "label": "fig-slide",
+}
+
+
+def chapter(text="# The title\n\nThe text, and {numref}`fig-slide`."):
+    outputs = [
+        nb.new_output("display_data", {figures.MIME: content, "text/plain": "[the fallback]"})
+        for content in (FIGURE, SLIDER)
+    ]
+    cells = [nb.new_markdown_cell(text), nb.new_code_cell("1 + 1", execution_count=1, outputs=outputs)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     papermill = {"duration": 12.3, "end_time": "2025-01-02T03:04:05"}
     return nb.new_notebook(cells=cells, metadata={"kernelspec": kernel, "papermill": papermill})
@@ -61,6 +83,22 @@ def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
     assert (paths.HTML / "_static" / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1_000_000
     assert not list((paths.BUILD / "running").glob("html"))
     assert browser.complaints(paths.HTML) == []
+
+
+def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):
+    build.build()
+    text = BeautifulSoup(page("chapters/01_good.html"), "html.parser")
+    still, moving = text.find_all("figure")
+    assert [one.find(class_="caption-number").get_text().strip() for one in (still, moving)] == ["Fig. 1", "Fig. 2"]
+    assert (still["id"], moving["id"]) == ("fig-still", "fig-slide")
+    assert still.img["alt"] == "a square"
+    assert still.img["src"] == figures.data_uri(SVG)
+    assert still.figcaption.em.get_text() == "length"
+    assert still.figcaption.find(class_="math").get_text() == r"\(x<y\)"
+    links = [link.get_text() for link in text.select("main p a.reference")]
+    assert links == ["Fig. 2", "Fig. 2", "Fig. 1", "Theorem 1", "Euclid, 1482"]
+    assert moving.find("input", type="range")["aria-valuetext"] == "0"
+    assert "[the fallback]" not in text.get_text()
 
 
 def test_a_broken_build_leaves_the_book_that_stands(executed):

@@ -1,57 +1,120 @@
-"""A chapter's figures as Jupyter Book numbers them."""
+"""A chapter's figures as Jupyter Book numbers them, and as a live notebook shows them."""
 
+import re
+from contextlib import nullcontext
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import torch
 from docutils import nodes
-from myst_nb.core.render import load_mime_renders
+from myst_nb.core.render import get_mime_priority, load_mime_renders
 
-from pags.book import plot, widgets
-from pags.book.figures import Figures
+from pags import paths
+from pags.book import figures, plot, widgets
 
-
-@pytest.fixture
-def as_nodes(monkeypatch):
-    """Display something, return the nodes that the page receives for it."""
-    bundles = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **_: bundles.append(data))
-    document = nodes.document(SimpleNamespace(id_prefix="", auto_id_prefix="id", record_dependencies=None), None)
-
-    class Myst:
-        def current_node_context(self, node):
-            self.node = node
-            return monkeypatch.context()
-
-        def nested_render_text(self, text, line, inline):
-            self.node += nodes.Text(text)
-
-    Myst.document = document
-    data = lambda: SimpleNamespace(mime_type="text/html", string=bundles[-1]["text/html"], line=1)  # noqa: E731
-    return lambda: Figures.handle_mime(SimpleNamespace(renderer=Myst()), data(), False)
+FIGURE = {"svg": "<svg/>", "alt": 'a "line" & more', "caption": "What $x<y$ shows.", "label": "fig-Line"}
+SLIDER = {"frames": ["data:,a", "data:,b"], "names": ["step"], "values": [["0", "1"]], "start": [1], "width": None}
+SLIDER |= {"alt": "black", "caption": "Two frames.", "label": "fig-steps"}
 
 
-def test_a_figure_keeps_its_alternative_text_caption_and_name(as_nodes):
-    fig, _ = plot.canvas()
-    plot.show(fig, alt='a "line" & more', caption="What $x<y$ shows.", label="fig-Line")
-    (figure,) = as_nodes()
-    assert figure[0]["alt"] == 'a "line" & more'
-    assert figure[1].astext() == "What $x<y$ shows."
+class Myst:
+    """What the renderer needs of MyST: a document, and text put into the node that is current."""
+
+    def __init__(self):
+        settings = SimpleNamespace(id_prefix="", auto_id_prefix="id", record_dependencies=None)
+        self.document = nodes.document(settings, None)
+
+    def current_node_context(self, node):
+        self.node = node
+        return nullcontext()
+
+    def nested_render_text(self, text, line, inline):
+        self.node += nodes.Text(text)
+
+
+def as_nodes(mime_type, content):
+    data = SimpleNamespace(mime_type=mime_type, content=content, string=content, line=1)
+    return figures.Figures.handle_mime(SimpleNamespace(renderer=Myst()), data, False)
+
+
+def test_a_figure_keeps_its_picture_alternative_text_caption_and_name():
+    (figure,) = as_nodes(figures.MIME, FIGURE)
+    picture, caption = figure
+    assert (picture["uri"], picture["alt"]) == (figures.data_uri("<svg/>"), 'a "line" & more')
+    assert caption.astext() == "What $x<y$ shows."
     assert figure["names"] == ["fig-line"]
+    assert figure["classes"] == ["pags-figure"]
 
 
-def test_a_slider_keeps_its_script(as_nodes):
-    widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", caption="Two frames.", label="step", anchor="fig-steps")
-    (figure,) = as_nodes()
+def test_a_figure_without_a_label_has_no_name():
+    (figure,) = as_nodes(figures.MIME, FIGURE | {"label": None})
+    assert figure["names"] == []
+
+
+def test_a_slider_keeps_its_script_caption_and_name():
+    (figure,) = as_nodes(figures.MIME, SLIDER)
     assert figure[0].astext().endswith("</script>")
     assert figure[1].astext() == "Two frames."
     assert figure["names"] == ["fig-steps"]
+    assert figure["classes"] == ["pags-frames"]
 
 
-def test_other_outputs_are_left_alone():
-    data = SimpleNamespace(mime_type="text/html", string="<table></table>", line=1)
-    assert Figures.handle_mime(None, data, False) is None
+@pytest.mark.parametrize("mime_type", ["text/html", "text/plain", "image/png"])
+def test_other_outputs_are_left_alone(mime_type):
+    assert as_nodes(mime_type, "<table></table>") is None
 
 
-def test_the_book_finds_the_renderer():
-    assert Figures in load_mime_renders()
+def test_the_book_finds_the_renderer_and_prefers_a_figure_to_its_text():
+    assert figures.Figures in load_mime_renders()
+    assert get_mime_priority("html", []).index(figures.MIME) < get_mime_priority("html", []).index("text/plain")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Show both, in a run for the page or in a live notebook; returns the two bundles."""
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: bundles.append(data))
+
+    def show(static):
+        monkeypatch.setenv("PAGS_STATIC", static)
+        plot.show(plot.canvas()[0], alt="a <line>", caption="A & B.", label="fig-a")
+        widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", caption="Two.", label="step", anchor="fig-b")
+        return bundles
+
+    return show
+
+
+def test_a_page_receives_json_and_text(shown):
+    figure, slider = shown("1")
+    assert figure.keys() == slider.keys() == {figures.MIME, "text/plain"}
+    assert figure["text/plain"] == "[Figure: a <line>] A & B."
+    assert slider["text/plain"] == "[Slider: black] Two."
+    assert figure[figures.MIME].keys() == FIGURE.keys()
+    assert slider[figures.MIME].keys() == SLIDER.keys()
+
+
+def test_a_live_notebook_receives_html(shown):
+    figure, slider = shown("")
+    assert figure.keys() == slider.keys() == {"text/html"}
+    assert 'alt="a &lt;line&gt;"' in figure["text/html"]
+    assert "<figcaption>A &amp; B.</figcaption>" in figure["text/html"]
+    assert 'id="fig-a"' in figure["text/html"]
+    assert 'type="range"' in slider["text/html"]
+
+
+def earlier():
+    """The figures of published notebooks that are HTML."""
+    for path in sorted(paths.PUBLISHED.glob("*/*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                if (page := output.get("data", {}).get("text/html", "")).startswith('<figure class="pags-'):
+                    yield page
+
+
+def test_a_published_figure_that_is_html_is_read():
+    read = {figure[0]["classes"][0]: figure[0] for page in earlier() if (figure := as_nodes("text/html", page))}
+    assert read, "no published notebook needs figures.earlier: delete it, EARLIER and PICTURE, and this test"
+    assert read["pags-figure"][0]["uri"].startswith("data:image/svg+xml;base64,")
+    assert re.search(r"</div><script>.*</script>$", read["pags-frames"][0].astext(), re.DOTALL)
+    assert all(figure["names"] and figure[1].astext() for figure in read.values())

@@ -7,7 +7,7 @@ import nbformat.v4 as nb
 import pytest
 
 from pags import paths
-from pags.book import gates
+from pags.book import figures, gates
 from pags.errors import PagsError
 
 
@@ -29,6 +29,15 @@ ERROR = nb.new_output("error", ename="KeyError", evalue="'a'", traceback=[])
 WARNING = nb.new_output("execute_result", {"text/plain": "UserWarning('x')"})
 
 
+def figure(**content):
+    sound = {"svg": "<svg/>", "alt": "a line", "caption": "As in {numref}`fig-1`.", "label": None}
+    return notebook(nb.new_output("display_data", {figures.MIME: sound | content}))
+
+
+def test_a_caption_may_hold_roles():
+    assert gates.executed(figure()) == []
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
@@ -48,6 +57,15 @@ WARNING = nb.new_output("execute_result", {"text/plain": "UserWarning('x')"})
         (
             notebook(nb.new_output("display_data", {"text/markdown": f"in {paths.BUILD}/x"})),
             f"cell 2: names a path of this machine: {paths.BUILD}/x",
+        ),
+        (
+            figure(alt="as in {numref}`fig-1`"),
+            "cell 2: shows a role, which works in the text and in captions only: {numref}`fig-1`",
+        ),
+        (figure(caption="UserWarning: x"), "cell 2: printed a warning: UserWarning: x"),
+        (
+            figure(names=["file"], values=[[f"{paths.ROOT}/a", "b"]]),
+            f"cell 2: names a path of this machine: {paths.ROOT}/a",
         ),
         (nb.new_notebook(cells=[nb.new_markdown_cell("# x")]), "the notebook has no code cell"),
     ],

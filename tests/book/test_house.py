@@ -1,5 +1,6 @@
 """Files that must agree with one another, and what must not stand in any of them."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -173,15 +174,22 @@ def gpu_script(tmp_path):
 
 def test_the_gpu_script_goes_on_after_a_failure_and_fails_at_the_end(gpu_script):
     call, directory = gpu_script
-    done = call(DEVICE="cpu", PRESET="quick", DATA_DIR="sets", SUMMARY="summary.md")
+    (directory / "notebooks" / "02a_part.md").touch()
+    done = call(DEVICE="cpu", PRESET="quick", DATA_DIR="sets", SUMMARY="summary.md", LC_ALL="C")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "failed: 02_fails"
     options = "--preset quick --device cpu --data-dir sets"
     assert (directory / "calls.txt").read_text().splitlines() == [
-        f"run {chapter} {options}" for chapter in ("01_good", "02_fails", "03_warns")
+        f"run {chapter} {options}" for chapter in ("01_good", "02_fails", "02a_part", "03_warns")
     ]
-    assert sorted(path.stem for path in (directory / "build" / "executed").iterdir()) == ["01_good", "03_warns"]
-    assert (directory / "summary.md").read_text() == "- 01_good: done\n- 02_fails: **failed**\n- 03_warns: done\n"
+    kept = sorted(path.stem for path in (directory / "build" / "executed").iterdir())
+    assert kept == ["01_good", "02a_part", "03_warns"]
+    assert (directory / "summary.md").read_text().splitlines() == [
+        "- 01_good: done",
+        "- 02_fails: **failed**",
+        "- 02a_part: done",
+        "- 03_warns: done",
+    ]
 
 
 def test_the_gpu_script_runs_the_named_chapters_only(gpu_script):
@@ -216,6 +224,7 @@ def test_make_needs_nothing_but_python():
         ("book", ["setup", "pags run", "pags build"]),
         ("test", ["setup", "lint", "pytest;"]),
         ("check", ["lint", '"not slow"']),
+        ("lint", ["ruff check .", "ruff format --check", "bin/mypy", "lint_chapters.py"]),
     ],
 )
 def test_make_runs_the_steps_in_order(target, steps):
@@ -253,3 +262,37 @@ def test_the_readme_names_every_chapter_and_only_commands_that_exist():
         re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     )
     assert paths.ROOT == ROOT
+
+
+def modules(folder):
+    return {path.stem for path in folder.iterdir() if path.stem != "__init__" and path.suffix == ".py"}
+
+
+def test_the_readme_maps_every_module_in_its_group():
+    groups = re.split(r"^\| (making|methods|`book`)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)[1:]
+    mapped = {
+        name.strip("`"): set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+        for name, text in zip(groups[::2], groups[1::2], strict=True)
+    }
+    package = ROOT / "src" / "pags"
+    assert mapped["making"] == {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep"}
+    assert mapped["making"] | mapped["methods"] == modules(package) | {"presets"}
+    assert mapped["book"] == modules(package / "book")
+
+
+def imported(path):
+    """The modules of pags that a file imports at its top or anywhere, as names below pags."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pags":
+            base = node.module.removeprefix("pags").strip(".")
+            yield from ([base] if base and base != "book" else (f"{base}.{one.name}".strip(".") for one in node.names))
+
+
+def test_no_method_needs_the_wing_and_what_is_made_needs_no_method():
+    package = ROOT / "src" / "pags"
+    making = {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep", "__version__", "PRESETS"}
+    for path in package.glob("*.py"):
+        needed = set(imported(path))
+        assert not [name for name in needed if name.split(".")[0] == "book"], path.name
+        if path.stem in making:
+            assert needed <= making, path.name

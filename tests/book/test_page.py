@@ -17,15 +17,43 @@ def run():
 
 
 def test_a_number_comes_with_its_interval_where_it_has_one(run):
-    assert page.ci(run, "clear") == "0.250 [0.200, 0.300]"
-    assert page.ci(run, "clear", "+") == "+0.250 [+0.200, +0.300]"
-    assert page.ci(run, "bare") == "0.500"
+    assert run.ci("clear") == "0.250 [0.200, 0.300]"
+    assert run.ci("clear", "+") == "+0.250 [+0.200, +0.300]"
+    assert run.ci("bare") == "0.500"
+    assert run.ci("clear", places=1) == "0.2 [0.2, 0.3]"
+
+
+def test_two_runs_are_both_shown_and_decide_nothing_that_lies_near_them(run):
+    run.record("two", [[0.1, 0.3], [0.4, 0.6]], unit="share")
+    assert run.metric("two") == {
+        **{"value": pytest.approx(0.35), "low": None, "high": None, "n": 2, "unit": "share", "runs": 2},
+        "each": pytest.approx([0.2, 0.5]),
+    }
+    assert run.ci("two") == "0.200 and 0.500 (n = 2)"
+    assert run.side("two") == "not told apart from"
+    run.record("close", [[0.349] * 3, [0.351] * 3], unit="share")
+    assert run.side("close") == "above"
+    assert page.number(run.metric("close")) == "0.349 and 0.351 share, n = 3 in 2 runs"
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Input x Gradient", "input-x-gradient"),
+        ("L2, ε = 0.5", "l2-0.5"),
+        ("L∞, ε = 0.1", "linf-0.1"),
+        ("PGD as released", "pgd-as-released"),
+        ("standard, per pixel", "standard-per-pixel"),
+    ],
+)
+def test_a_name_becomes_a_part_of_a_metrics_name(name, slug):
+    assert page.slug(name) == slug
 
 
 def test_a_difference_has_a_side_only_where_its_interval_leaves_zero_out(run):
-    words = [page.side(run, name) for name in ("clear", "negative", "open")]
+    words = [run.side(name) for name in ("clear", "negative", "open")]
     assert words == ["above", "below", "not told apart from"]
-    assert page.side(run, "clear", "higher than", "lower than", "as high as") == "higher than"
+    assert run.side("clear", "higher than", "lower than", "as high as") == "higher than"
 
 
 @pytest.fixture
@@ -55,3 +83,13 @@ def test_all_settings_are_shown(shown):
 def test_sentences_make_one_paragraph(shown):
     page.say("One.", "Two.")
     assert shown == ["One. Two."]
+
+
+def test_checks_show_errors_beside_tolerances_and_count_those_that_hold(run, shown):
+    run.record("good", -1e-9, unit="error")
+    run.record("bad", 0.2, unit="error")
+    page.checks(run, ("a & b", "good", 1e-8), ("c", "bad", 0.1))
+    (html,) = shown
+    assert "1 of 2 checks hold" in html
+    assert "a &amp; b</th><td>1.0e-09</td><td>1e-08</td>" in html
+    assert html.count("does not hold") == 1

@@ -1,13 +1,91 @@
 """Figures: what they promise to a page and to a reader."""
 
+import functools
+import itertools
 import re
+from unittest import mock
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from pags.book import plot
+from pags.book import figures, plot
+
+
+def linear(colour: str) -> np.ndarray:
+    """Linear RGB of #rrggbb."""
+    part = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two #rrggbb colours."""
+    dark, light = sorted(linear(colour) @ [0.2126, 0.7152, 0.0722] for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+# Linear RGB as readers without one kind of cone see it (Machado, Oliveira and Fernandes 2009), and as XYZ.
+EYES = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+XYZ = np.array([[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1094, 0.8729]])  # of the white point
+
+
+def lab(colour: str, eye: str) -> np.ndarray:
+    """The colour in CIELAB, where a distance of about 2 is just seen in large areas."""
+    x, y, z = np.cbrt(np.clip(XYZ @ np.clip(EYES[eye] @ linear(colour), 0, 1), 0.008856, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def curve_figure() -> Figure:
+    x = torch.arange(5)
+    return plot.curves({"gradient": (x, x**2), "random": (x, x, x - 1, x + 1)}, xlabel="step", ylabel="value", chance=1)
+
+
+def referenced() -> Figure:
+    fig, axes = plot.canvas(1, 2, height=3)
+    for ax in axes:
+        ax.set_title("filled with the mean")
+        for value in (0.10, 0.12, 0.14):
+            plot.reference(ax, value, f"the value {value} of the released code")
+            plot.reference(ax, 2 + value, f"at {value}", axis="x")
+        ax.set(xlim=(0, 4), ylim=(0, 1))
+    return fig
+
+
+SERIES = [f"a series with a really rather long name, number {i}" for i in range(12)]
+WIDE = np.random.default_rng(0).beta(2, 2, 300)
+DRAWINGS = {
+    "curves": curve_figure,
+    "curves of twelve": lambda: plot.curves(dict.fromkeys(SERIES, ([0, 1], [0, 1])), xlabel="x", ylabel="y", height=6),
+    "distributions": lambda: plot.distributions(dict.fromkeys(["gradient", *SERIES[:3]], WIDE), chance=0.98),
+    "bars": lambda: plot.bars({"a": (0.5, 0.4, 0.6), "b": (-0.2, None, None)}, xlabel="x", chance=0.49),
+    "bars of twelve": lambda: plot.bars({"a": dict.fromkeys(SERIES, (0.5, 0.4, 0.6))}, xlabel="x", chance=0.1),
+    "maps": lambda: plot.maps({"one": torch.eye(4).expand(3, 4, 4)}, titles=["1", "2", "3"]),
+    "images": lambda: plot.images({"a long name": torch.rand(2, 4, 4)}),
+    "references": referenced,
+}
+
+
+@functools.cache
+def drawn(name: str) -> tuple[Figure, str]:
+    """One of the drawings, and its SVG."""
+    fig = DRAWINGS[name]()
+    return fig, plot.svg(fig)
+
+
+def texts(fig: Figure) -> list[Text]:
+    """All texts that are drawn."""
+    found = []
+    with mock.patch.object(Text, "draw", lambda text, renderer: found.append(text)):
+        fig.draw_without_rendering()
+    return [text for text in found if text.get_text().strip() and text.get_visible()]
 
 
 @pytest.fixture
@@ -16,55 +94,146 @@ def shown(monkeypatch):
     bundles = []
     keep = lambda data, **_: bundles.append(data if isinstance(data, dict) else {"text/markdown": data.data})  # noqa: E731
     monkeypatch.setattr("IPython.display.display", keep)
+    monkeypatch.setenv("PAGS_STATIC", "1")
     return bundles
 
 
-def contrast(one: str, other: str) -> float:
-    """WCAG 2 contrast ratio of two #rrggbb colours."""
-    parts = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (one, other)])
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    dark, light = np.sort(linear @ [0.2126, 0.7152, 0.0722])
-    return (light + 0.05) / (dark + 0.05)
+ALL = [*plot.STYLES.values(), *plot.FREE]
+COLOURS = sorted({look["color"] for look in ALL})
 
 
-def curve_figure() -> Figure:
-    x = torch.arange(5)
-    return plot.curves({"gradient": (x, x**2), "random": (x, x, x - 1, x + 1)}, xlabel="step", ylabel="value", chance=1)
-
-
-def test_methods_differ_without_colour():
-    names = list(plot.STYLES)
-    looks = [(str(style["linestyle"]), style["marker"]) for style in plot.styles(names)]
-    assert len({line for line, _ in looks}) == len({marker for _, marker in looks}) == len(names)
+def test_every_look_differs_without_colour():
+    assert len({(str(look["linestyle"]), look["marker"]) for look in ALL}) == len(ALL)
+    for looks in (plot.STYLES.values(), plot.FREE):
+        assert len({look["marker"] for look in looks}) == len(looks)
 
 
 def test_a_method_keeps_its_style_and_others_take_a_free_one():
-    first, second, third = plot.styles(["Gradient", "my own", "another"])
+    first, second, third = plot.looks(["Gradient", "my own", "another"])
     assert first == plot.STYLES["gradient"]
-    assert len({str(look) for look in (first, second, third)}) == 3
+    for key in ("color", "linestyle", "marker"):
+        assert len({str(look[key]) for look in (first, second, third)}) == 3
 
 
-def test_every_colour_of_a_line_is_readable_on_light_and_on_dark():
-    for style in plot.STYLES.values():
-        assert contrast(style["color"], plot.PAPER) >= 4
-        assert contrast(plot.DARK[style["color"]], plot.DARK[plot.PAPER]) >= 4
+def test_no_other_series_looks_like_a_method():
+    methods = {str(sorted(style.items(), key=str)) for style in plot.STYLES.values()}
+    assert methods.isdisjoint(str(sorted(look.items(), key=str)) for look in plot.looks(SERIES))
 
 
-def test_no_text_is_smaller_than_nine_points():
-    sizes = [text.get_fontsize() for text in curve_figure().findobj(lambda a: hasattr(a, "get_fontsize"))]
-    assert min(sizes) >= 9
+@pytest.mark.parametrize("methods", [[], ["gradient"], list(plot.STYLES)])
+def test_twelve_series_differ_in_one_figure_also_beside_methods(methods):
+    looks = plot.looks([*methods, *SERIES])
+    assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == len(methods) + 12
+
+
+def test_the_first_nine_series_have_nine_colours():
+    assert len({look["color"] for look in plot.looks(SERIES[:9])}) == 9
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [(["SmoothGrad", "x", "smoothgrad"], "'SmoothGrad' and 'smoothgrad'"), ([*"abcdefghijklm"], "'m'")],
+)
+def test_two_series_that_look_alike_are_refused(names, pair):
+    with pytest.raises(ValueError, match=rf"{pair} would look alike"):
+        plot.looks(names)
+
+
+def test_a_look_can_be_changed_without_changing_the_others():
+    plot.looks(["gradient"])[0]["color"] = "red"
+    assert plot.looks(["gradient"])[0]["color"] == plot.BLUE
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_every_colour_of_a_series_is_seen_on_light_and_on_dark(colour):
+    assert contrast(colour, plot.PAPER) >= 3
+    assert contrast(plot.DARK[colour], plot.DARK[plot.PAPER]) >= 3
+
+
+@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("palette", [COLOURS, [plot.DARK[colour] for colour in COLOURS]], ids=["light", "dark"])
+def test_readers_with_any_cones_tell_the_colours_apart(palette, eye):
+    distances = [np.linalg.norm(lab(a, eye) - lab(b, eye)) for a, b in itertools.combinations(palette, 2)]
+    assert min(distances) > 10
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_texts_are_large_enough_apart_from_each_other_and_inside_the_figure(name):
+    fig, _ = drawn(name)
+    seen = texts(fig)
+    assert min(text.get_fontsize() for text in seen) >= 9
+    boxes = {text: text.get_window_extent().extents * 72 / fig.dpi for text in seen}
+    for (one, a), (other, b) in itertools.combinations(boxes.items(), 2):
+        assert max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3]) > 0, (one, other)
+    assert np.min(list(boxes.values())) >= -0.5
+    assert (np.max(list(boxes.values()), 0)[2:] <= 72 * fig.get_size_inches() + 0.5).all()
 
 
 def test_the_same_drawing_gives_the_same_bytes():
     assert plot.svg(curve_figure()) == plot.svg(curve_figure())
 
 
-def test_every_themed_colour_has_a_dark_twin_in_the_file():
-    text = plot.svg(curve_figure())
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_colour_of_the_file_has_a_dark_twin(name):
+    _, text = drawn(name)
     used = set(re.findall(r"var\((--c\d+),#", text))
     declared = set(re.findall(r"(--c\d+):#", text))
     assert used <= declared
-    assert not re.search(rf"(?<!,){plot.INK}", text)
+    assert set(re.findall(r"(?<![,:])#[0-9a-f]{6}\b", text)) == set()
+
+
+def test_a_readers_own_style_changes_nothing(tmp_path):
+    expected = plot.svg(curve_figure())
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\naxes.facecolor: red\nsavefig.bbox: tight\nlines.linestyle: --\nfont.size: 30\n"
+    )
+    mpl.rc_file(tmp_path / "matplotlibrc")
+    plot.theme.cache_clear()
+    assert plot.svg(curve_figure()) == expected
+
+
+def test_a_reference_stands_at_its_value_and_its_name_outside_the_axes():
+    fig, ax = plot.canvas()
+    plot.reference(ax, 0.3, "chance")
+    plot.reference(ax, 0.7, "ideal", axis="x")
+    assert [list(line.get_ydata()) for line in ax.lines] == [[0.3, 0.3], [0, 1]]
+    assert list(ax.lines[1].get_xdata()) == [0.7, 0.7]
+    fig.draw_without_rendering()
+    chance, ideal = ax.texts
+    assert chance.get_window_extent().x0 > ax.bbox.x1
+    assert ideal.get_window_extent().y0 > ax.bbox.y1
+
+
+def test_a_reference_without_a_name_is_a_line_only():
+    _, ax = plot.canvas()
+    plot.reference(ax, 0.3)
+    assert len(ax.lines) == 1
+    assert len(ax.texts) == 0
+
+
+def test_a_band_lies_between_low_and_high_in_the_colour_of_its_look():
+    _, ax = plot.canvas()
+    plot.band(ax, torch.arange(3), torch.zeros(3), [1, 2, 3], plot.looks(["gradient"])[0])
+    (area,) = ax.collections
+    assert mpl.colors.to_hex(area.get_facecolor()[0]) == plot.BLUE
+    np.testing.assert_array_equal(area.get_datalim(ax.transData).extents, [0, 0, 2, 3])
+
+
+def test_bars_are_as_long_as_their_values_and_carry_their_intervals():
+    values = {"a": {"u": (0.5, 0.4, 0.7), "v": (0.2, None, None)}, "b": {"v": (-0.3, -0.5, -0.1), "u": (np.nan, 0, 1)}}
+    ax = plot.bars(values, xlabel="x").axes[0]
+    lengths = {made.get_label(): [bar.get_width() for bar in made] for made in ax.containers}
+    assert lengths == {"u": [0.5], "v": [0.2, -0.3]}
+    intervals = [list(line.get_xdata()) for line in ax.lines if np.isfinite(line.get_xdata()).all()]
+    assert intervals == [[0.4, 0.7], [-0.5, -0.1]]
+    (first,), (second, third) = ax.containers
+    assert first.get_center()[1] < second.get_center()[1] < third.get_center()[1]
+    assert [text.get_text() for text in ax.texts] == ["0.5", "0.2", "-0.3"]
+
+
+def test_twelve_series_of_bars_have_twelve_hatches():
+    ax = drawn("bars of twelve")[0].axes[0]
+    assert len({made[0].get_hatch() for made in ax.containers}) == 12
 
 
 def test_the_red_of_a_map_is_positive_and_a_grey_print_tells_the_signs_apart():
@@ -103,19 +272,27 @@ def test_all_zero_maps_and_equal_fractions_are_drawn():
     assert isinstance(plot.distributions({"tangent-random": torch.ones(10)}, chance=0.1), Figure)
 
 
-def test_a_density_peaks_where_the_values_are():
-    grid = np.linspace(0, 1, 201)
-    density = plot._density(np.full(50, 0.3), grid)
-    assert grid[density.argmax()] == pytest.approx(0.3, abs=0.005)
+def density(values) -> tuple[np.ndarray, np.ndarray]:
+    return plot.distributions({"gradient": values}).axes[0].lines[0].get_data()
 
 
-def test_show_gives_the_page_an_alternative_text_a_caption_and_an_anchor(shown):
-    plot.show(curve_figure(), alt='two "lines" & a band', caption="What $x<y$ shows.", label="fig-two")
-    page = shown[0]["text/html"]
-    assert 'alt="two &quot;lines&quot; &amp; a band"' in page
-    assert "<figcaption>What $x&lt;y$ shows.</figcaption>" in page
-    assert 'id="fig-two"' in page
-    assert "two" in shown[0]["text/plain"]
+@pytest.mark.parametrize("values", [np.full(50, 0.3), np.ones(5), WIDE, WIDE**0.05])
+def test_a_density_is_on_the_unit_interval_and_loses_nothing_at_its_ends(values):
+    at, height = density(values)
+    assert 0 <= at.min() <= at.max() <= 1
+    assert 3 * np.trapezoid(height, at) == pytest.approx(1, abs=0.01)  # two mirror images have the rest
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_a_density_peaks_where_the_values_are(value):
+    at, height = density(np.full(50, value))
+    assert at[height.argmax()] == pytest.approx(value, abs=0.005)
+
+
+def test_show_gives_the_page_a_picture_an_alternative_text_a_caption_and_an_anchor(shown):
+    said = {"alt": 'two "lines" & a band', "caption": "What $x<y$ shows.", "label": "fig-two"}
+    plot.show(curve_figure(), **said)
+    assert shown[0][figures.MIME] == {"svg": plot.svg(curve_figure()), **said}
 
 
 def test_show_leaves_nothing_for_the_notebook_to_draw_again(shown):
@@ -128,9 +305,9 @@ def test_show_leaves_nothing_for_the_notebook_to_draw_again(shown):
 
 
 def test_source_shows_the_function_that_runs(shown):
-    plot.source(plot.data_uri)
-    assert "def data_uri(fig" in shown[0]["text/markdown"]
-    assert "pags.book.plot.data_uri" in shown[0]["text/markdown"]
+    plot.source(plot.svg)
+    assert "def svg(fig" in shown[0]["text/markdown"]
+    assert "pags.book.plot.svg" in shown[0]["text/markdown"]
 
 
 def test_a_large_picture_is_averaged_and_a_small_one_left_alone():

@@ -165,7 +165,7 @@ def test_a_cell_that_runs_twice_records_once():
         ([0.5, float("nan")], {}, "metric 'x': 1 of 2 values are not finite"),
         (float("inf"), {}, "metric 'x': 1 of 1 values are not finite"),
         ([], {}, "there are no values"),
-        (torch.zeros(2, 2), {}, r"not the shape (2, 2)"),
+        (torch.zeros(2, 2, 2), {}, r"not the shape (2, 2, 2)"),
         (1.0, {"low": 0.5}, "give both `low` and `high`"),
         (1.0, {"low": 1.5, "high": 2.0}, "is not between low = 1.5 and high = 2.0"),
         (1.0, {"low": 0.0, "high": float("inf")}, "not finite"),
@@ -222,7 +222,7 @@ def test_the_same_run_writes_the_same_bytes_and_another_seed_others():
 def test_what_differs_from_run_to_run_lies_beside_it():
     path = measured().save()
     about = json.loads(path.with_suffix(".run.json").read_text())
-    assert about.keys() == {"date", "seconds", "commit", "machine", "artifacts", "cached"}
+    assert about.keys() == {"date", "seconds", "commit", "machine", "artifacts", "cached", "seconds_to_make"}
     assert re.match(r"\d{4}-\d\d-\d\dT", about["date"])
     assert about["machine"]["cores"] >= 1
     assert len(results.all()) == 1
@@ -339,4 +339,4 @@ def test_what_was_there_before_a_run_counts_as_cached(tmp_path, monkeypatch):
         file = tmp_path / f"fit-{key[:20]}.safetensors"
         file.touch()
         os.utime(file, (100 + i, 100 + i))
-    assert results.reuse(keys, 101.0) == {"artifacts": 2, "cached": 1}
+    assert results.reuse(keys, 101.0) == {"artifacts": 2, "cached": 1, "seconds_to_make": 0.0}

@@ -7,54 +7,62 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pags.book import widgets
+from pags.book import figures, widgets
 
 
 @pytest.fixture
-def page(monkeypatch):
-    """The HTML of the widget that was shown last."""
+def slider(monkeypatch):
+    """What the slider that was shown last consists of."""
     bundles = []
     monkeypatch.setattr("IPython.display.display", lambda data, **_: bundles.append(data))
-    return lambda: bundles[-1]["text/html"]
+    monkeypatch.setenv("PAGS_STATIC", "1")
+    return lambda: bundles[-1][figures.MIME]
 
 
 def data(html: str) -> dict:
+    """What the script of a slider holds."""
     return json.loads(re.search(r"data = (\{.*?\});\n", html)[1])
 
 
-def test_a_slider_has_a_label_a_spoken_value_and_a_picture_with_alternative_text(page):
+def test_a_slider_has_a_label_a_spoken_value_and_a_picture_with_alternative_text(slider):
     widgets.frames(torch.rand(3, 8, 8), ["-1", "0", "1"], alt="a <digit>", label="slant", caption="Slant & tilt.")
-    html = page()
+    html = figures.slider(slider())
     name = re.search(r'<input type="range" id="([^"]+)"', html)[1]
     assert f'<label for="{name}">slant</label>' in html
     assert f'<output for="{name}" aria-live="off">0</output>' in html
     assert 'aria-valuetext="0"' in html
     assert 'alt="a &lt;digit&gt;"' in html
-    assert "Slant &amp; tilt." in html
+    assert "width:288px;image-rendering:pixelated" in html
 
 
-def test_a_grid_has_two_sliders_and_its_frames_in_row_order(page):
+@pytest.mark.parametrize(("start", "first"), [(None, 4), ((0, 0), 0), ((1, 2), 5)])
+def test_a_grid_has_two_sliders_and_its_frames_in_row_order(slider, start, first):
     pictures = torch.linspace(0, 1, 6).reshape(2, 3, 1, 1).expand(2, 3, 4, 4)
-    widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", caption="", label=("row", "column"), start=(0, 0))
-    html = page()
+    widgets.frames(pictures, (["a", "b"], [1, 2, 3]), alt="grey", caption="", label=("row", "column"), start=start)
+    content, html = slider(), figures.slider(slider())
     assert html.count('type="range"') == 2
-    assert data(html)["labels"] == [["a", "b"], ["1", "2", "3"]]
-    assert data(html)["frames"] == [widgets._png(frame) for frame in widgets._pixels(pictures.flatten(0, 1), False)]
-    assert f'<img src="{data(html)["frames"][0]}"' in html
+    assert data(html)["values"] == content["values"] == [["a", "b"], ["1", "2", "3"]]
+    assert content["frames"] == [widgets._png(frame) for frame in widgets._pixels(pictures.flatten(0, 1), False)]
+    assert html.count(f'<img src="{content["frames"][first]}"') == 1
 
 
-def test_two_sliders_on_a_page_have_different_names(page):
-    names = set()
-    for _ in range(2):
-        widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", caption="", label="step")
-        names.add(re.search(r'<div id="([^"]+)"', page())[1])
+def test_a_slider_may_start_anywhere(slider):
+    widgets.frames(torch.zeros(3, 4, 4), [0, 1, 2], alt="black", caption="", label="step", start=2)
+    assert slider()["start"] == [2]
+
+
+def test_two_sliders_on_a_page_have_different_names(slider):
+    widgets.frames(torch.zeros(2, 4, 4), [0, 1], alt="black", caption="", label="step")
+    names = {re.search(r'<div id="([^"]+)"', figures.slider(slider()))[1] for _ in range(2)}
     assert len(names) == 2
 
 
-def test_a_label_cannot_end_the_script(page):
-    widgets.frames(torch.zeros(1, 4, 4), ["</script>"], alt="black", caption="", label="x")
-    assert page().count("</script>") == 1
-    assert data(page())["labels"] == [["</script>"]]
+def test_a_label_cannot_end_the_script(slider):
+    widgets.frames(torch.zeros(1, 4, 4), ["</script><!--"], alt="black", caption="", label="x")
+    html = figures.slider(slider())
+    assert html.count("</script>") == 1
+    assert "<!--" not in html
+    assert data(html)["values"] == [["</script><!--"]]
 
 
 def test_signed_frames_share_one_range():
@@ -65,10 +73,11 @@ def test_signed_frames_share_one_range():
     assert pink.sum() > red.sum()
 
 
-def test_figures_can_be_frames(page):
-    figures = [Figure(figsize=(1, 1)) for _ in range(2)]
-    widgets.frames(figures, ["before", "after"], alt="empty", caption="", label="training")
-    assert all(frame.startswith("data:image/svg+xml") for frame in data(page())["frames"])
+def test_figures_can_be_frames_of_their_own_width(slider):
+    drawn = [Figure(figsize=(1, 1)) for _ in range(2)]
+    widgets.frames(drawn, ["before", "after"], alt="empty", caption="", label="training")
+    assert all(frame.startswith("data:image/svg+xml") for frame in slider()["frames"])
+    assert "pixelated" not in figures.slider(slider())
 
 
 def test_missing_labels_are_refused():
@@ -93,7 +102,7 @@ def test_explore_calls_the_function_when_a_kernel_is_live(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_arrow_keys_change_picture_value_and_alternative_text(page):
+def test_the_arrow_keys_change_picture_value_and_alternative_text(slider):
     from browser import FLAGS, chromium
     from playwright.sync_api import sync_playwright
 
@@ -102,11 +111,11 @@ def test_the_arrow_keys_change_picture_value_and_alternative_text(page):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         tab = browser.new_page()
-        tab.set_content(page())
+        tab.set_content(figures.page(slider()))
         tab.get_by_label("row").press("ArrowRight")
         tab.get_by_label("column").press("End")
         picture, output = tab.locator("img"), tab.locator("output").last
-        assert picture.get_attribute("src") == data(page())["frames"][5]
+        assert picture.get_attribute("src") == slider()["frames"][5]
         assert picture.get_attribute("alt") == "grey (row b, column 3)"
         assert output.inner_text() == "3"
         assert tab.get_by_label("column").get_attribute("aria-valuetext") == "3"

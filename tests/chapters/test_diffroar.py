@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pags import blocks, roar
+from pags.book.page import slug
 
 CHAPTER = "06_diffroar"
 
@@ -54,8 +55,8 @@ def test_a_quantile_removes_the_right_count_only_without_ties(page):
 
 
 def test_names_become_metrics(page):
-    assert page["slug"]("L∞, ε = 0.05") == "linf-0.05"
-    assert page["slug"]("standard, random class") == "standard-random-class"
+    assert slug("L∞, ε = 0.05") == "linf-0.05"
+    assert slug("standard, random class") == "standard-random-class"
     assert page["percent"](0.05) == "5 %"
 
 

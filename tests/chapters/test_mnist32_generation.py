@@ -22,12 +22,17 @@ TEXT = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "ma
 RNG = torch.Generator().manual_seed(0)
 
 
+def chosen(name):
+    """The generator of this name."""
+    return torch.Generator().manual_seed(len(name))
+
+
 def defined(*names, **given):
     """A namespace with these functions of the page, and what they need of it."""
-    imported = (artifacts, attribution, autoencoder, data, strokes, tangent, train, vae)
+    imported = (attribution, autoencoder, strokes, tangent, train, vae)
     space = {module.__name__.split(".")[1]: module for module in imported}
     space |= {"torch": torch, "math": math, "itertools": itertools, "replace": replace, "partial": partial}
-    space |= {"run": SimpleNamespace(seed=0, generator=lambda name: torch.Generator().manual_seed(len(name)))} | given
+    space |= {"run": SimpleNamespace(generator=chosen)} | given
     space = pages.defined(CHAPTER, space, functions=names)
     return SimpleNamespace(**{name: space[name] for name in names}), space
 
@@ -122,10 +127,10 @@ def test_weights(capsys):
     assert "not yet  image i has weight" in capsys.readouterr().out
 
 
-def test_beta(tmp_path, monkeypatch):
+def test_beta(tmp_path):
     digits = data.load("strokes", "train", n=64)
-    cached = partial(artifacts.cached, directory=tmp_path)
-    given = {"artifacts": SimpleNamespace(cached=cached), "source": digits, "held_out": digits}
+    make = partial(artifacts.cached, seed=0, directory=tmp_path)
+    given = {"run": SimpleNamespace(generator=chosen, make=make), "source": digits, "held_out": digits}
     schedule = train.Schedule(epochs=1, batch=64, lr=1e-3)
     settings = SimpleNamespace(manifold=SimpleNamespace(vae=vae.Config(latents=3, schedule=schedule)))
     page, _ = defined("check_beta", "verdict", P=settings, **given)
@@ -194,6 +199,6 @@ def test_every_claim_of_the_chapter_asks_for_what_the_chapter_records():
     checks = [check for claim in claims.load() if claim.chapter == CHAPTER for check in claim.checks]
     asked = {name for check in checks for name in (check.metric, check.than) if isinstance(name, str)}
     assert len(asked) >= 6
-    recorded = re.findall(r'run\.record\(f?"([^"]+)"', "\n".join(CODE))
+    recorded = re.findall(r'run\.record\(\s*f?"([^"]+)"', "\n".join(CODE))
     patterns = [re.sub(r"\\\{.*?\\\}", "[a-z0-9-]+", re.escape(name)) for name in recorded]
     assert [name for name in asked if not any(re.fullmatch(pattern, name) for pattern in patterns)] == []

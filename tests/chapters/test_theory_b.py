@@ -1,4 +1,4 @@
-"""What part B of chapter 01 defines: closed forms on random cases, and exercises that tell right from wrong."""
+"""What chapter 01b defines: closed forms on random cases, and exercises that tell right from wrong."""
 
 import math
 from functools import partial
@@ -12,29 +12,40 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pags import stats, tangent
+from pags import tangent, theory
 
 NAMES = {"math": math, "np": np, "torch": torch, "F": F, "scipy": scipy, "partial": partial}
-NAMES |= {"stats": stats, "tangent": tangent}
+NAMES |= {"tangent": tangent, "theory": theory}
 
 
 @pytest.fixture(scope="module")
 def page():
     """The functions that the page defines."""
-    return pages.defined("01_theory_checks", NAMES, constants=("B_KAPPA", "B_CENTRES"))
+    return pages.defined("01b_manifold_theory", NAMES)
 
 
 def near_third(page):
     def third(d):
-        points = page["bordt_corners"](d).clone()
+        points = theory.curve_corners(d).clone()
         points[:, 0] /= 3
         return points
 
     return third
 
 
+def unscaled(page):
+    """As if the blur took nothing away from white noise."""
+
+    def smooth_chance(basis, width):
+        n, d, k = basis.shape
+        inside = page["blurred_noise"](basis.mT.reshape(n * k, 32, 32), width)
+        return (inside.square().sum((1, 2)).view(n, k).sum(1) / d) ** 0.5
+
+    return smooth_chance
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
-    "ex-01-third": ("check_third", "third", [near_third, lambda page: page["bordt_corners"]]),
+    "ex-01-third": ("check_third", "third", [near_third, lambda page: theory.curve_corners]),
     "ex-01-neuron": (
         "check_neuron",
         "best_neuron",
@@ -53,6 +64,24 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
             ),
             lambda page: lambda k, d, mean, power: 0,
             lambda page: lambda k, d, mean, power: math.nan,
+        ],
+    ),
+    "ex-01-b-smooth": (
+        "check_smooth",
+        "smooth_chance",
+        [
+            lambda page: lambda basis, width: torch.full((len(basis),), tangent.chance_level(10, 1024)),
+            unscaled,
+            lambda page: lambda basis, width: pages.answers(page, "ex-01-b-smooth")["smooth_chance"](basis, width) ** 2,
+        ],
+    ),
+    "ex-01-b-distance": (
+        "check_distance",
+        "distance_for",
+        [
+            lambda page: lambda a, sigma, share: sigma * a * (1 / share**2 - 1) ** 0.5,
+            lambda page: lambda a, sigma, share: sigma**2 * a * (1 / share - 1),
+            lambda page: lambda a, sigma, share: math.nan,
         ],
     ),
 }
@@ -113,7 +142,7 @@ def test_a_blur_keeps_a_constant_picture_and_none_changes_nothing(page):
 @given(st.integers(2, 40))
 @settings(max_examples=20)
 def test_the_curve_is_half_along_half_across_and_does_not_cross_itself(page, d):
-    facts = page["curve_facts"](page["bordt_corners"](d))
+    facts = page["curve_facts"](theory.curve_corners(d))
     assert facts["oblique"] < 1e-12
     assert facts["along"] == pytest.approx(d - 1 + (d - 1) ** 0.5, abs=1e-9)
     assert facts["across"] == pytest.approx(facts["along"], abs=1e-9)
@@ -124,7 +153,7 @@ def test_the_curve_is_half_along_half_across_and_does_not_cross_itself(page, d):
 @given(st.integers(2, 12))
 @settings(max_examples=11)
 def test_the_theorem_s_bound_holds_on_the_rounded_curve(page, d):
-    eps, r, points = 0.005, 0.001, page["bordt_corners"](d)
+    eps, r, points = 0.005, 0.001, theory.curve_corners(d)
     legs = F.normalize(points.roll(-1, 0) - points)
     taken = 2 * r * float(((legs * legs.roll(1, 0)).sum(1).arccos() / 2).tan().sum())
     half, along = d - 1 + (d - 1) ** 0.5, int((legs[:, 0].abs() > 0.5).sum())
@@ -144,7 +173,7 @@ def test_crossing_legs_have_no_gap(page):
 @given(st.integers(2, 12), st.floats(1e-4, 0.05))
 @settings(max_examples=20)
 def test_rounded_corners_take_what_the_proof_says(page, d, r):
-    points = page["bordt_corners"](d)
+    points = theory.curve_corners(d)
     v = F.normalize(points.roll(-1, 0) - points)
     theta = (v * v.roll(1, 0)).sum(1).arccos()
     expected = 2 * (d - 1 + (d - 1) ** 0.5) + float((r * theta - 2 * r * (theta / 2).tan()).sum())
@@ -173,7 +202,7 @@ def test_the_network_of_widest_margin_has_the_stated_function_and_gradient(page,
     expected = x[:, 0].sign() * (x[:, 0].abs() + eps) / (4 * (1 + eps**2) ** 0.5)
     assert torch.allclose(page["two_layer"](W, x), expected)
     first = torch.eye(d, dtype=torch.float64)[0] / (4 * (1 + eps**2) ** 0.5)
-    found = page["input_gradient"](partial(page["two_layer"], W), x)
+    found = theory.input_gradient(partial(page["two_layer"], W), x)
     assert torch.allclose(found, first.expand(len(x), d))
 
 
@@ -206,10 +235,10 @@ def test_training_separates_the_square(page):
 @given(st.floats(0.02, 0.5), st.floats(0.05, 1), st.integers(0, 1000))
 @settings(max_examples=20)
 def test_the_gradients_of_the_three_densities_are_those_of_the_proposition(page, distance, sigma, seed):
-    x, t, away = page["b_ring"](20, distance, torch.Generator().manual_seed(seed))
-    model = partial(page["log_class_density"], sigma=sigma)
+    x, t, away = page["ring"](20, distance, torch.Generator().manual_seed(seed))
+    model = partial(theory.log_decaying_circle, sigma=sigma)
     v = page["class_slope"](model, x)
-    band = page["class_slope"](partial(page["log_class_density"], sigma=math.inf), x)
+    band = page["class_slope"](partial(theory.log_decaying_circle, sigma=math.inf), x)
     ratio = page["class_slope"](page["normalised_density"](model), x)
     assert torch.allclose(v, band - distance * away / sigma**2)
     assert (band - tangent.project(t, band)).abs().max() < 1e-12
@@ -222,21 +251,10 @@ def test_the_gradients_of_the_three_densities_are_those_of_the_proposition(page,
 @settings(max_examples=10)
 def test_noise_on_a_circle_has_the_normal_parts_of_the_proposition(page, angle, sigma):
     x = torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64)
-    f, kappa = partial(page["log_noisy_circle"], sigma=sigma), page["B_KAPPA"]
-    weights = kappa * (angle - page["B_CENTRES"]).cos()
+    f, kappa = partial(theory.log_noisy_circle, sigma=sigma), 2.0
+    weights = kappa * (angle - theory.class_centres()).cos()
     bend = kappa**2 - weights**2 - weights  # q_i'' / q_i
     raw, ratio = ((page["class_slope"](g, x) * x).sum() for g in (f, page["normalised_density"](f)))
     assert float(raw) == pytest.approx(-0.5, abs=10 * sigma**2)
     limit = -0.5 * float(bend[0] - (weights.softmax(0) * bend).sum())
     assert float(ratio) / sigma**2 == pytest.approx(limit, abs=40 * sigma**2)
-
-
-@given(st.floats(0.05, 0.3), st.floats(0.6, 1.5))
-@settings(max_examples=10)
-def test_the_noisy_circle_is_its_bessel_series(page, sigma, r):
-    n, ive = np.arange(1, 400), scipy.special.ive
-    kappa, concentration = r / sigma**2, page["B_KAPPA"]
-    c = ive(n, concentration) / ive(0, concentration)
-    exact = math.log((ive(0, kappa) + 2 * (c * ive(n, kappa)).sum()) / (2 * math.pi * sigma**2))
-    found = page["log_noisy_circle"](torch.tensor([[r, 0.0]], dtype=torch.float64), sigma)[0, 0]
-    assert float(found) == pytest.approx(exact - (r - 1) ** 2 / (2 * sigma**2), abs=1e-9)

@@ -1,4 +1,4 @@
-"""What chapter 01 defines about paper D: closed forms against brute force, and exercises with their checks."""
+"""What chapter 01d defines: closed forms against brute force, and exercises with their checks."""
 
 import itertools
 import math
@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from scipy.optimize import brentq, linprog
+
+from pags import theory
 
 WIDTHS = st.sampled_from([2, 4, 6, 8])
 few = settings(max_examples=25, deadline=None)
@@ -21,7 +23,7 @@ few = settings(max_examples=25, deadline=None)
 def page():
     """The functions that the page defines."""
     names = {"np": np, "torch": torch, "F": F, "math": math, "itertools": itertools, "linprog": linprog}
-    return pages.defined("01_theory_checks", names)
+    return pages.defined("01d_leakage_theory", names | {"theory": theory, "brentq": brentq})
 
 
 def unequal(s):
@@ -45,6 +47,16 @@ def rolled(y, d):
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
     "ex-01-strengths": ("check_strengths", "best", [unequal, one_over_s]),
     "ex-01-nothing": ("check_blind", "blind", [rolled, lambda y, d: torch.arange(d).expand(len(y), d)]),
+    "ex-01-d-overtaken": (
+        "check_overtaken",
+        "overtaken",
+        [lambda m: 1 / m, lambda m: 0.25 / m, lambda m: (1 - 0.5 / m**0.5) / m, lambda m: math.nan],
+    ),
+    "ex-01-d-score": (
+        "check_leak_score",
+        "leak_score",
+        [lambda q, level: level / q, lambda q, level: 0.5, lambda q, level: math.nan],
+    ),
     "ex-01-often": ("check_often", "first_step", [lambda p, j: p, lambda p, j: [28 * v for v in p]]),
 }
 
@@ -66,28 +78,14 @@ def test_a_neurons_odd_part_has_the_closed_form(t, b):
 def test_the_pair_has_the_stated_margin_and_leaks(page, q, s, tau, seed):
     m, eta = q // 2, tau / (q // 2)
     x, y, _ = page["blocks"](50, q, s, eta, torch.Generator().manual_seed(seed))
-    margin, pair = page["theorem"](q, s, eta)
-    assert np.linalg.norm(pair, axis=1) == pytest.approx([1, 1])
-    assert page["outputs"](pair, x.flatten(1).double().numpy(), y.double().numpy()).mean(1).min() >= margin - 1e-6
-    assert page["outputs"](pair, *page["spoilt"](q, s, eta)).mean(1) == pytest.approx(margin)
-    net = [torch.tensor(v)[None] for v in (pair[:, 1:-1], pair[:, -1], pair[:, :1])]
+    margin, pair = theory.leaking_pair(q, s, eta)
+    assert theory.outputs(pair, x.flatten(1).double(), y.double()).mean(1).min() >= margin - 1e-6
+    net = [v[None] for v in (pair[:, 1:-1], pair[:, -1], pair[:, :1])]
     at = 1.001 * x.flatten(1).double()[None]  # off the kink, also without noise
     norms = page["leak_slope"](net, at).unflatten(-1, (q, s)).norm(dim=-1)[0]
     slope = 1 / (4 * math.sqrt(m + (1 - tau) ** 2))
     assert norms[:, :m].numpy() / 2 == pytest.approx(np.full((50, m), slope), abs=1e-9)
     assert norms[:, m:].abs().max() == 0
-
-
-@few
-@given(q=WIDTHS, s=st.integers(1, 2), tau=st.floats(0, 0.25), seed=st.integers(0, 2**31))
-def test_no_neuron_is_worth_more_than_the_margin(page, q, s, tau, seed):
-    margin, pair = page["theorem"](q, s, tau / (q // 2))
-    rng = np.random.default_rng(seed)
-    neurons = rng.standard_normal((400, q * s + 2))
-    near = np.repeat(pair, 200, axis=0) + neurons * 10 ** rng.uniform(-4, 0, (400, 1))
-    neurons = np.concatenate([neurons, near])
-    neurons /= np.linalg.norm(neurons, axis=1, keepdims=True)
-    assert page["outputs"](neurons, *page["spoilt"](q, s, tau / (q // 2))).mean(0).max() <= margin + 1e-12
 
 
 @few
@@ -110,19 +108,11 @@ def test_both_signs_are_neurons_of_length_one(page, many, d, seed):
 
 
 @few
-@given(m=st.integers(1, 4), eta=st.floats(0, 0.49))
-def test_neurons_of_one_coordinate_have_their_margin(page, m, eta):
-    neurons = page["singles"](m, eta)
-    assert (neurons.shape, np.linalg.norm(neurons, axis=1)) == ((2 * m, m + 2), pytest.approx(np.ones(2 * m)))
-    assert page["outputs"](neurons, *page["noisy_images"](m, eta)).mean(1).min() == pytest.approx(
-        page["single_margin"](m, eta)
-    )
-
-
-@few
 @given(m=st.integers(3, 8))
 def test_the_leaking_network_is_overtaken_between_the_bound_and_one_over_m(page, m):
-    ahead = [page["theorem"](2 * m, 1, eta)[0] > page["single_margin"](m, eta) for eta in np.linspace(0, 0.99 / m, 99)]
+    ahead = [
+        theory.leaking_pair(2 * m, eta=eta)[0] > page["single_margin"](m, eta) for eta in np.linspace(0, 0.99 / m, 99)
+    ]
     assert (ahead[0], ahead[24], ahead[-1]) == (True, True, False)
     assert np.count_nonzero(np.diff(ahead)) == 1
 
@@ -160,7 +150,7 @@ def test_gradients_and_steps_by_hand_are_autograds(page, seed):
 
 
 def test_the_attack_stays_in_the_box_and_lowers_the_margin(page):
-    x, y = (torch.tensor(v, dtype=torch.float32) for v in page["spoilt"](6))
+    x, y = (v.float() for v in theory.spoilt_images(6))
     net = page["initial"](3, 50, 6, torch.Generator().manual_seed(0))
     x = x.expand(3, -1, -1)
     moved = page["perturb"](net, x, y, 0.1)

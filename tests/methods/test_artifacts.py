@@ -436,3 +436,28 @@ def test_an_altered_byte_in_a_checkpoint_is_noticed(tmp_path, said):
     checkpoint.save({"x": torch.zeros(50)}, force=True)
     flip(checkpoint.path, len(checkpoint.path.read_bytes()) // 2)
     assert checkpoint.load() is None
+
+
+# What it cost
+
+
+def busy(config, *, seed, device, checkpoint):
+    """Takes `config.rate` seconds of a processor, and within them makes another artifact if `config.rate` is large."""
+    until = time.process_time() + config.rate
+    while time.process_time() < until:
+        pass
+    if config.rate > 0.3:
+        cached(busy, Inner(0.3), seed=seed, directory=checkpoint.path.parent)
+    return {"x": torch.zeros(1)}, {}
+
+
+def test_an_artifact_knows_what_it_took_to_make_it_without_what_was_made_on_the_way(tmp_path):
+    cached(busy, Inner(0.5), seed=0, directory=tmp_path)
+    inner, outer = sorted(artifacts.seconds(path) for path in tmp_path.glob("*.safetensors"))
+    assert 0.3 <= inner < 0.45
+    assert 0.5 <= outer < 0.7  # the two together are 0.8
+
+
+def test_what_is_no_artifact_took_no_time(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"no")
+    assert artifacts.seconds(tmp_path / "a.safetensors") == artifacts.seconds(tmp_path / "b.safetensors") == 0

@@ -1,9 +1,11 @@
 """The denoiser: its preconditioning has the limits of the paper, and on Gaussian data it finds the closed form."""
 
+import json
+
 import torch
 from torch import nn
 
-from pags import data, denoise, train
+from pags import artifacts, data, denoise, train
 
 
 class Zero(nn.Module):
@@ -63,8 +65,7 @@ def test_on_a_gaussian_data_set_training_approaches_the_closed_form():
     images, A, b = gaussian(1000)
     config = denoise.Config(train.Schedule(40, 50, 4e-3, drops=(30,)), labels=True, width=8, hidden=64)
     tensors, info = denoise.fit(config, images, seed=0, device=torch.device("cpu"), checkpoint=None)
-    made = type("Made", (), {"tensors": tensors, "info": info})
-    denoiser, sigma = denoise.load(made, config, images), 0.5
+    denoiser, sigma = denoise.load(artifacts.Artifact(tensors, json.loads(json.dumps(info)), "")), 0.5
     g = torch.Generator().manual_seed(9)
     x, y = images.x[:200] + sigma * torch.randn(200, 1, 8, 8, generator=g), images.y[:200]
     off = x.flatten(1) - b[y]

@@ -1,5 +1,6 @@
 """Ranks, masks and retraining: exact counts under ties, and a batch of nets that equals its members."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -62,6 +63,15 @@ def test_ties_are_drawn_evenly_and_anew_for_every_image():
     assert not torch.equal(roar.ranks(E, generator=seeded()), roar.ranks(E, generator=seeded(1)))
 
 
+@given(attributions(), st.booleans())
+def test_ranks_are_those_of_a_stable_sort_after_a_shuffle(E, double):
+    E = E.double() if double else E
+    size, drawn = E.abs().flatten(1), torch.rand(E.shape, generator=seeded()).flatten(1)
+    shuffled = drawn.argsort(1)
+    order = shuffled.gather(1, size.gather(1, shuffled).argsort(dim=1, descending=True, stable=True))
+    assert torch.equal(roar.ranks(E, generator=seeded()).flatten(1).long(), order.argsort(1))
+
+
 @given(attributions())
 def test_ties_are_counted(E):
     expected = [sum(row.count(v) > 1 for v in row) / len(row) for row in E.abs().flatten(1).tolist()]
@@ -94,14 +104,13 @@ def halves():
     return *sets.values(), artifacts.Artifact(order, {}, "an order")
 
 
-def job(halves, share=0.5, **fields):
-    config = fields.pop("classifier", CONFIG)
-    return (roar.fit, roar.Retrain(config, share, **fields), *halves)
+def job(halves, share=0.5, *, repetition=0, classifier=CONFIG, **fields):
+    retrain = roar.Retrain(classifier, share, **fields)
+    return sweep.Job(roar.fit, retrain, *halves, seed=roar.retraining_seed(3, repetition))
 
 
-def one_by_one(calls):
-    options = {"seed": 3, "device": torch.device("cpu"), "checkpoint": None}
-    return [call[0](*call[1:], **options) for call in calls]
+def one_by_one(jobs):
+    return [job.make(job.config, *job.inputs, seed=job.seed, device=torch.device("cpu")) for job in jobs]
 
 
 def test_what_carries_the_class_is_learnt_and_the_rest_is_not(halves):
@@ -109,6 +118,13 @@ def test_what_carries_the_class_is_learnt_and_the_rest_is_not(halves):
     assert top_info["accuracy"] == top["correct"].float().mean() == 1
     assert bottom_info["accuracy"] < 0.8
     assert bottom["correct"].shape == (40,)
+    assert (top_info["epochs"], top_info["stopped"]) == (2, False)
+
+
+def test_a_training_that_a_small_loss_ended_says_so(halves):
+    easy = replace(CONFIG, schedule=replace(CONFIG.schedule, stop=10.0))
+    ((_, info),) = one_by_one([job(halves, classifier=easy)])
+    assert (info["epochs"], info["stopped"]) == (1, True)
 
 
 def test_what_is_shown(halves):
@@ -131,23 +147,24 @@ def test_nets_in_step_equal_nets_one_by_one(halves):
         dropout=False,
     )
     for config in (CONFIG, lenet):
-        calls = [
+        jobs = [
             job(halves, share, top=top, repetition=r, mean_fill=top, classifier=config)
             for share in (0.2, 0.6)
             for top in (True, False)
             for r in (0, 1)
         ]
-        alone, together = one_by_one(calls), roar.ensemble(calls, seed=3, device=torch.device("cpu"))
-        for (a, _), (b, _) in zip(alone, together, strict=True):
+        alone, together = one_by_one(jobs), roar.ensemble(jobs, device=torch.device("cpu"))
+        for (a, info), (b, other) in zip(alone, together, strict=True):
             assert (a["correct"] != b["correct"]).float().mean() <= 0.05  # rounding may turn a doubtful one
+            assert info.keys() == other.keys()
 
 
 def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
     seen = []
     monkeypatch.setattr(roar, "judged", lambda net, *_: seen.append(dict(net.named_parameters())) or ({}, {}))
-    calls = [job(halves, top=top, repetition=3) for top in (True, False)]
-    one_by_one(calls)
-    roar.ensemble(calls, seed=3, device=torch.device("cpu"))
+    jobs = [job(halves, top=top, repetition=3) for top in (True, False)]
+    one_by_one(jobs)
+    roar.ensemble(jobs, device=torch.device("cpu"))
     for alone, together in zip(seen[:2], seen[2:], strict=True):
         for name, value in alone.items():
             assert torch.allclose(value, together[name], atol=1e-5)
@@ -171,34 +188,32 @@ def test_only_plain_nets_are_trained_in_step(changes, expected):
 
 
 def test_on_a_gpu_the_grid_is_made_in_few_batches_and_then_read(halves, tmp_path, monkeypatch):
-    calls = [job(halves, repetition=r) for r in range(5)]
+    jobs = [job(halves, repetition=r) for r in range(5)]
     sizes, cuda = [], torch.device("cuda")
 
-    def ensemble(some, *, seed, device):
+    def ensemble(some, *, device):
         sizes.append(len(some))
         return one_by_one(some)
 
     monkeypatch.setattr(artifacts.paths, "ARTIFACTS", tmp_path)
     monkeypatch.setattr(roar, "ensemble", ensemble)
     monkeypatch.setattr(sweep, "Processes", None)
-    made = roar.grid(calls, seed=3, device=cuda, together=2)
+    made = roar.grid(jobs, device=cuda, together=2)
     assert sizes == [2, 2, 1]
-    assert [one.info["accuracy"] for one in made] == [info["accuracy"] for _, info in one_by_one(calls)]
-    assert [one.fingerprint for one in roar.grid(calls, seed=3, device=cuda)] == [one.fingerprint for one in made]
+    assert [one.info["accuracy"] for one in made] == [info["accuracy"] for _, info in one_by_one(jobs)]
+    assert [one.fingerprint for one in roar.grid(jobs, device=cuda)] == [one.fingerprint for one in made]
     assert sizes == [2, 2, 1]
 
 
 # Ranks of a trained net
 
 
-@pytest.mark.parametrize("method", ["random", "gradient", "loss gradient", "input x gradient", "smoothgrad"])
+@pytest.mark.parametrize("method", ["random", "gradient", "loss gradient", "Input x Gradient", "SmoothGrad"])
 def test_a_scheme_ranks_training_and_test_images(halves, method):
     images, held_out, _ = halves
-    made = classify.fit(CONFIG, images, seed=0, device=torch.device("cpu"), checkpoint=None)
-    scheme = roar.Scheme(method, CONFIG, draws=3)
-    found, info = roar.rank(
-        scheme, artifacts.Artifact(*made, ""), images, held_out, seed=0, device=torch.device("cpu"), checkpoint=None
-    )
+    made = artifacts.Artifact(*classify.fit(CONFIG, images, seed=0, device=torch.device("cpu")), "")
+    scheme = roar.Scheme(method, samples=3)
+    found, info = roar.rank(scheme, made, images, held_out, seed=0, device=torch.device("cpu"))
     assert {name: len(part) for name, part in found.items()} == {"train": 60, "test": 40}
     assert (found["test"].flatten(1).sort(1).values == torch.arange(16)).all()
     assert 0 <= info["ties"] <= 1
@@ -208,12 +223,13 @@ def test_integrated_gradients_leave_the_image_out_and_weights_are_the_same_for_a
     with train.seeded(0):
         net = nets.linear(4, 3)
     x = torch.rand(5, 1, 4, 4, generator=seeded())
-    linear = classify.Config(schedule=CONFIG.schedule, net="linear", dropout=False)
-    mean = roar.attribute(roar.Scheme("integrated gradients", linear, nodes=4), net, x, generator=seeded())
-    gradient = roar.attribute(roar.Scheme("gradient", linear), net, x, generator=seeded())
+    mean = roar.attribute(roar.Scheme("Integrated Gradients", samples=4), net, x, generator=seeded())
+    gradient = roar.attribute(roar.Scheme("gradient"), net, x, generator=seeded())
     assert torch.allclose(mean, gradient, atol=1e-6)
-    weights = roar.attribute(roar.Scheme("weights", linear), net, x, generator=seeded())
+    weights = roar.attribute(roar.Scheme("weights"), net, x, generator=seeded())
     assert torch.equal(weights, net[1].weight.abs().sum(0).reshape(1, 1, 4, 4).expand(5, -1, -1, -1))
+    with pytest.raises(ValueError, match="a linear net only"):
+        roar.attribute(roar.Scheme("weights"), nets.mlp(4, 3, width=16), x, generator=seeded())
 
 
 def test_the_gradient_of_the_loss_is_never_rounded_to_zero():
@@ -221,6 +237,6 @@ def test_the_gradient_of_the_loss_is_never_rounded_to_zero():
         net = nets.mlp(4, 3, width=16)
     with torch.no_grad():
         net[-1].bias[1] = 200.0  # float32 knows no probability between 1 - 6e-8 and 1
-    E = roar.attribute(roar.Scheme("loss gradient", CONFIG), net, torch.rand(5, 1, 4, 4), generator=seeded())
+    E = roar.attribute(roar.Scheme("loss gradient"), net, torch.rand(5, 1, 4, 4), generator=seeded())
     assert E.dtype == torch.float64
     assert (E.abs().flatten(1).sum(1) > 0).all()

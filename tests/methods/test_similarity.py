@@ -74,7 +74,7 @@ def random_trunk(tmp_path):
 
 
 def test_with_any_trunk_lpips_of_a_map_with_itself_is_zero_and_it_is_symmetric_and_blind_to_size(random_trunk):
-    alike = similarity.lpips(random_trunk)
+    alike = similarity.lpips(data.alexnet(random_trunk))
     E, S = drawn(5, 1, 32, 32).float(), drawn(5, 1, 32, 32, seed=1).float()
     assert torch.allclose(alike(E, 5 * E), torch.ones(5))
     assert torch.allclose(alike(E, S), alike(S, E), atol=1e-6)
@@ -83,13 +83,13 @@ def test_with_any_trunk_lpips_of_a_map_with_itself_is_zero_and_it_is_symmetric_a
     assert (alike(E, S) < 1 - 1e-5).all()
 
 
-def test_without_weights_lpips_refuses_and_says_what_to_do(tmp_path):
+def test_without_weights_it_is_refused_and_said_what_to_do(tmp_path):
     with pytest.raises(PagsError, match="pags data fetch alexnet"):
-        similarity.lpips(tmp_path)
+        data.alexnet(tmp_path)
     (tmp_path / data.ALEXNET).parent.mkdir()
     (tmp_path / data.ALEXNET).write_bytes(b"no weights")
     with pytest.raises(PagsError, match="damaged"):
-        similarity.lpips(tmp_path)
+        data.alexnet(tmp_path)
 
 
 def test_fetching_the_weights_keeps_the_trunk_alone(tmp_path, monkeypatch):
@@ -109,7 +109,7 @@ def test_with_its_weights_lpips_gives_what_another_implementation_gives():
     """The metric written out: unit-length features, squared differences, the package's weights, mean over pixels."""
     from importlib.resources import files
 
-    alike = similarity.lpips(DATA)
+    alike = similarity.lpips(data.alexnet(DATA))
     E, S = similarity.scaled(drawn(3, 3, 64, 64).float()), similarity.scaled(drawn(3, 3, 64, 64, seed=1).float())
     trunk = data.alexnet(DATA)
     heads = torch.load(files("lpips") / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True)
@@ -135,7 +135,7 @@ def test_the_published_example_pair():
     def read(name):
         return torch.from_numpy(np.array(Image.open(PAIRS / name).convert("RGB"))).permute(2, 0, 1)[None] / 127.5 - 1
 
-    alike = similarity.lpips(DATA)
+    alike = similarity.lpips(data.alexnet(DATA))
     found = {name: read(f"{name}.png") for name in ("ex_ref", "ex_p0", "ex_p1")}
     distance = [1 - float(alike(found["ex_ref"], found[name])) for name in ("ex_p0", "ex_p1")]
     assert distance == pytest.approx([0.722, 0.138], abs=1e-3)

@@ -89,3 +89,71 @@ def test_a_crossed_interval_covers_the_mean_in_nearly_95_of_100_cases_or_more(of
 
 def test_a_crossed_interval_of_constants_has_no_width():
     assert stats.crossed_interval(np.full((3, 4), 0.5)) == (0.5, 0.5, 0.5)
+
+
+# Summaries: one definition for values per example and for several runs
+
+
+def test_a_summary_of_examples_is_their_interval():
+    values = np.random.default_rng(0).normal(size=20)
+    alone, one_run = stats.summary(values), stats.summary([values])
+    assert alone[:3] == one_run[:3] == stats.mean_interval(values)
+    assert (alone.n, alone.runs, alone.each) == (20, None, ())
+    assert (one_run.n, one_run.runs) == (20, 1)
+    for kind in (torch.tensor(values), values.tolist()):
+        assert stats.summary(kind) == alone
+
+
+def test_a_summary_of_three_runs_is_crossed():
+    values = np.random.default_rng(0).normal(size=(3, 20))
+    found = stats.summary(values)
+    assert found[:3] == stats.crossed_interval(values)
+    assert (found.n, found.runs) == (20, 3)
+
+
+def test_two_values_and_two_runs_have_no_interval():
+    assert stats.summary([1.0, 4.0]) == (2.5, None, None, 2, None, (1.0, 4.0))
+    assert stats.summary([[1.0, 3.0], [4.0, 8.0]]) == (4.0, None, None, 2, 2, (2.0, 6.0))
+    assert stats.summary([[True, False], [True, True]]).each == (0.5, 1.0)
+    assert stats.summary([3.0]) == (3.0, None, None, 1, None, ())
+
+
+def test_truth_values_have_an_interval_even_where_all_agree():
+    assert stats.summary([True, False, True])[:3] == stats.binomial_interval(2, 3)
+    assert stats.summary(np.ones((3, 50), dtype=bool))[:3] == stats.binomial_interval(50, 50)
+    assert stats.summary(np.ones((3, 50)))[:3] == (1.0, 1.0, 1.0)
+
+
+shares = st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=1, max_size=5)
+
+
+@given(shares)
+def test_an_interval_of_shares_never_leaves_0_to_1(values):
+    found = stats.summary(values, within=(0.0, 1.0))
+    if found.low is None:
+        assert len(values) == 2
+        return
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    free = stats.summary(values)
+    assert (found.low, found.high) == (max(free.low, 0), min(free.high, 1))
+
+
+def test_a_mean_beyond_the_bounds_is_refused_and_rounding_is_not():
+    assert stats.summary([1.0 + 6e-8] * 3, within=(0.0, 1.0))[:3] == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"-0.25 is outside of \[0, 1\]"):
+        stats.summary([-0.5, 0.0, -0.25], within=(0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ([], "no values"),
+        (np.zeros((2, 0)), "no values"),
+        (np.zeros((2, 2, 2)), r"\(runs, examples\), not the shape \(2, 2, 2\)"),
+        (0.5, r"not the shape \(\)"),
+        ([[0.5, float("nan")]], "1 of 2 values are not finite"),
+    ],
+)
+def test_what_has_no_summary_is_refused(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        stats.summary(values)

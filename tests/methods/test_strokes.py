@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pags import classify, data, strokes, tangent, train
+from pags import artifacts, classify, data, strokes, tangent, train
 
 DIGITS = range(10)
 
@@ -149,7 +149,6 @@ def test_the_order_is_random():
 def test_lenet_reads_97_percent_of_the_digits():
     images, held_out = data.load("strokes", "train", n=5000), data.load("strokes", "test", n=2000)
     config = classify.Config(schedule=train.Schedule(epochs=4, batch=64, lr=1e-3))
-    net = classify.make_net(config, images)
-    tensors, _ = classify.fit(config, images, seed=0, device=torch.device("cpu"), checkpoint=None)
-    net.load_state_dict(tensors)
-    assert float(train.correct(net.eval(), held_out.x, held_out.y).mean()) >= 0.97
+    made = classify.fit(config, images, seed=0, device=torch.device("cpu"))
+    net = classify.load(artifacts.Artifact(*made, ""))
+    assert float(train.correct(net, held_out.x, held_out.y).mean()) >= 0.97

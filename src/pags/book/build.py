@@ -61,8 +61,8 @@ def assemble(source: Path, preset: str) -> Path:
     """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed."""
     shutil.copytree(paths.BOOK, source)
     listed = listed_chapters(source / "_toc.yml")
-    found = {chapter: executed(chapter, preset) for chapter in listed}
-    if missing := [chapter for chapter, path in found.items() if path is None]:
+    found = {chapter: path for chapter in listed if (path := executed(chapter, preset))}
+    if missing := [chapter for chapter in listed if chapter not in found]:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
     (source / "chapters").mkdir(exist_ok=True)
@@ -107,11 +107,19 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         "time": f"{papermill['duration']:.0f} s" if papermill.get("duration") else None,
-        "read from the cache": f"{run['cached']} of {run['artifacts']} models" if run.get("cached") else None,
+        "read from the cache": reused(run),
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
     line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
     return f":::{{div}} pags-status\n{line}\n:::"
+
+
+def reused(run: dict) -> str | None:
+    """What a run had not to make: how many models, and how long all of its models took when they were made."""
+    if not run.get("cached"):
+        return None
+    spent = f", made in {run['seconds_to_make']:.0f} s of a processor" if run.get("seconds_to_make") else ""
+    return f"{run['cached']} of {run['artifacts']} models{spent}"
 
 
 def insert_status(notebook: nbformat.NotebookNode, box: str) -> None:

@@ -10,10 +10,12 @@ from nbformat import NotebookNode
 from pags import paths
 from pags.errors import PagsError, UsageError
 
+ID = re.compile(r"([0-9]{2}[a-z]?)_(\w+)")  # number and name: 02_mnist32_generation, 01a_robustness_theory
+
 
 def names() -> list[str]:
-    """The chapters' ids in the book's order, such as "02_mnist32_generation"."""
-    return sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]_*.md"))
+    """The chapters' ids in the book's order: 01_..., 01a_..., 01b_..., 02_..."""
+    return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md") if ID.fullmatch(path.stem))
 
 
 def source(chapter: str) -> Path:
@@ -24,16 +26,21 @@ def source(chapter: str) -> Path:
 def find(word: str) -> str:
     """The chapter that `word` means: its number, its id, its name without the number, or the beginning of one of these.
 
-    Raises UsageError when there is none or more than one.
+    "01" and "1" mean chapter 01 itself, "01a" and "1a" the one with that letter. Raises UsageError when there is none
+    or more than one.
     """
-    known = names()
-    exact = [c for c in known if word in (c, c[3:], c[:2]) or (word.isdecimal() and int(word) == int(c[:2]))]
-    found = exact or [c for c in known if word and (c.startswith(word) or c[3:].startswith(word))]
+    known = {chapter: chapter.split("_", 1) for chapter in names()}
+    exact = [c for c, (number, name) in known.items() if word in (c, name) or _same(word, number)]
+    found = exact or [c for c, (_, name) in known.items() if word and (c.startswith(word) or name.startswith(word))]
     if len(found) == 1:
         return found[0]
     if found:
         raise UsageError(f"chapter {word!r} may mean {' or '.join(found)}: write more of its name")
     raise UsageError(f"there is no chapter {word!r}: write one of {', '.join(known) or '(notebooks/ is empty)'}")
+
+
+def _same(word: str, number: str) -> bool:
+    return word != "" and word.lstrip("0") == number.lstrip("0")
 
 
 def read(chapter: str) -> NotebookNode:
@@ -51,4 +58,5 @@ def parameters(chapter: str) -> dict[str, object]:
     if len(cells) != 1:
         raise PagsError(f"notebooks/{chapter}.md has {len(cells)} cells tagged `parameters`: give it exactly one")
     assignments = [node for node in ast.parse(cells[0].source).body if isinstance(node, ast.Assign)]
-    return {target.id: ast.literal_eval(node.value) for node in assignments for target in node.targets}
+    targets = [(target, node.value) for node in assignments for target in node.targets]
+    return {target.id: ast.literal_eval(value) for target, value in targets if isinstance(target, ast.Name)}

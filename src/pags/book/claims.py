@@ -77,7 +77,7 @@ def load(path: Path | None = None) -> list[Claim]:
             raise PagsError(f"{path.name}: claim {name}: {complaint}")
         if name in claims:
             raise PagsError(f"{path.name}: claim {name}: this id is there twice, give one of them another")
-        claims[name] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
+        claims[entry["id"]] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
     return list(claims.values())
 
 
@@ -137,5 +137,5 @@ def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) 
     (low, high), (least, most) = results.ends(left), results.ends(right)
     if low > most:
         return HOLDS
-    exact = low == high and least == most
+    exact = not any(metric["low"] is not None or metric.get("each") for metric in (measured, than))
     return FAILS if exact or high < least else UNDECIDED

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import yaml
@@ -44,7 +44,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
 
 def merge(options: dict, pairs: tuple[tuple[str, str], ...]) -> dict:
     """The options of `run` with every -p NAME VALUE put where it belongs: a parameter of chapters, or an override."""
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for name, text in pairs:
         value = parsed(name, text)
         if name == "overrides":
@@ -66,7 +66,7 @@ def parsed(name: str, text: str) -> object:
         raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
 
 
-def expect(name: str, value: object, kind: type) -> object:
+def expect(name: str, value: object, kind: type) -> Any:
     """The value, if it is of this kind (True is no number here)."""
     if type(value) is not kind:
         raise UsageError(f"-p {name} {value!r}: write a value of type {kind.__name__}, not {type(value).__name__}")

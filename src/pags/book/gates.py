@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
 from pags import paths
-from pags.book import results
+from pags.book import figures, results
 from pags.errors import PagsError
 
 WARNING = re.compile(r"\b[A-Z]\w*Warning\b")
@@ -55,12 +55,15 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"ended with {output.ename}: {output.evalue}"
             continue
         data = output.get("data", {})
-        text = output.get("text", "") + "".join(str(data.get(kind, "")) for kind in SHOWN)
+        figure = data.get(figures.MIME, {})
+        plain = figures.texts(figure) if figure else []  # no role works there
+        shown = [output.get("text", ""), *(str(data.get(kind, "")) for kind in SHOWN), *plain]
+        text = "\n".join([*shown, figure.get("caption", "")])
         if output.get("name") == "stderr":
             yield f"wrote to stderr: {_first(text)}"
         elif found := WARNING.search(text):
             yield f"printed a warning: {_first(text[found.start() :])}"
-        if found := ROLE.search(str(data.get("text/markdown", ""))):
+        if found := ROLE.search("\n".join([str(data.get("text/markdown", "")), *plain])):
             yield f"shows a role, which works in the text and in captions only: {found[0]}"
         for place in (paths.ROOT, paths.BUILD, Path.home()):
             if (at := text.find(f"{place}/")) >= 0:

@@ -71,3 +71,28 @@ def settings(chapter: str) -> None:
     inside = html_table("Every number that somebody chose", ["setting", *PRESETS], rows, label="Settings")
     summary = "All settings of this chapter, at the three presets"
     display(HTML(f'<details class="pags-source"><summary>{summary}</summary>{inside}</details>'))
+
+
+def verdict(holds: bool) -> str:
+    """ "✓ holds" or "✗ does not hold" as HTML."""
+    kind, mark, words = ("reproduced", "✓", "holds") if holds else ("not-reproduced", "✗", "does not hold")
+    return f'<strong class="pags-verdict pags-{kind}"><span aria-hidden="true">{mark}</span> {words}</strong>'
+
+
+def checks(run: Any, *rows: tuple[str, str, float]) -> None:
+    """Show recorded errors beside the largest that may be, in a block that opens on demand and says how many hold.
+
+    A row says what was compared with its closed form, then the metric, then the tolerance.
+    """
+    from IPython.display import HTML, display
+
+    errors = [abs(run.metric(name)["value"]) for _, name, _ in rows]
+    holds = [error <= tolerance for error, (*_, tolerance) in zip(errors, rows, strict=True)]
+    cells = [
+        [escape(words), f"{error:.1e}", f"{tolerance:.0e}", verdict(good)]
+        for (words, _, tolerance), error, good in zip(rows, errors, holds, strict=True)
+    ]
+    heads = ["against its closed form", "largest error", "tolerance", "verdict"]
+    inside = html_table("Errors of what this page computes twice", heads, cells, label="Checks")
+    summary = f"The formulas of this page against simulation or search: {sum(holds)} of {len(rows)} checks hold"
+    display(HTML(f'<details class="pags-source"><summary>{summary}</summary>{inside}</details>'))

@@ -1,127 +1,217 @@
-"""One figure style for the whole book, and how a figure reaches the page.
+"""One figure style for the whole book, and how a drawing becomes a figure of its page.
 
 Axes: n examples, c channels, h and w pixels. Every drawing function returns a matplotlib `Figure`; `show` puts it on
 the page as one SVG image with an alternative text. The SVG carries both palettes and follows the page between light and
 dark. Methods keep their colour, line style and marker throughout the book, so figures also read without colour.
 """
 
-import base64
-import html
+import functools
 import inspect
 import io
+import itertools
 import logging
+import math
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a fresh machine's font cache is no warning of ours
 
 import matplotlib as mpl  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from cycler import cycler  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.colors import LinearSegmentedColormap  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.legend import Legend  # noqa: E402
+from matplotlib.patheffects import withStroke  # noqa: E402
+from matplotlib.text import Annotation, Text  # noqa: E402
 from torch import Tensor  # noqa: E402
+
+from pags.book import figures  # noqa: E402
 
 WIDTH = 7.2  # inches: 691 CSS pixels, the width of the page's text column
 PAPER, INK, MUTED, RULE = "#ffffff", "#1d2733", "#5f6b7a", "#cfd6de"
 
-# Every method's colour on a light page: colour-blind safe (after Okabe and Ito), 4:1 and more against white.
-STYLES = {
-    "random": {"color": "#6b7684", "linestyle": (0, (1, 1.6)), "marker": "x"},
-    "gradient": {"color": "#0069a8", "linestyle": "-", "marker": "o"},
-    "input x gradient": {"color": "#c04a00", "linestyle": (0, (5, 2)), "marker": "^"},
-    "integrated gradients": {"color": "#007d5c", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
-    "smoothgrad": {"color": "#a03a92", "linestyle": (0, (3, 1.2)), "marker": "v"},
-    "robust gradient": {"color": "#1d2733", "linestyle": (0, (9, 2)), "marker": "s"},
-    "tangent-random": {"color": "#7d6200", "linestyle": (0, (4, 1.5, 1, 1.5, 1, 1.5)), "marker": "P"},
-}
-# What each of these colours becomes on a dark page (CSS variables inside the SVG).
+# The colours of series on a light page: at least 3:1 against white, and as far apart as ten colours can be for readers
+# with any of the three kinds of colour blindness (after Okabe and Ito, but also light against dark).
+GREY, BLUE, RED, GREEN, PURPLE = "#6b7684", "#0069a8", "#c04a00", "#00926a", "#82287f"
+OLIVE, INDIGO, ROSE, GOLD = "#5c4a00", "#5a45c8", "#e0559b", "#b08c00"
+# What each colour becomes on a dark page (CSS variables inside the SVG).
 DARK = {
     PAPER: "#14181e",
     INK: "#e3e8ee",
     MUTED: "#a7b1bd",
     RULE: "#3a4654",
-    "#6b7684": "#a3aebb",
-    "#0069a8": "#5ab4f0",
-    "#c04a00": "#ff9352",
-    "#007d5c": "#3fce9f",
-    "#a03a92": "#e58fd8",
-    "#7d6200": "#dcc04a",
+    GREY: "#98a3b0",
+    BLUE: "#5ab4f0",
+    RED: "#ff9468",
+    GREEN: "#52e8a6",
+    PURPLE: "#c06abf",
+    OLIVE: "#e8d048",
+    INDIGO: "#7a6cf0",
+    ROSE: "#e2407c",
+    GOLD: "#94811a",
 }
-HATCHES = ["", "///", "...", "xxx", "---"]
+
+DASHED, SHORT, LONG, DOTTED = (0, (5, 2)), (0, (3, 1.2)), (0, (9, 2)), (0, (1, 1.6))
+DASH_DOT, DASH_DOT_DOT, LONG_SHORT = (0, (6, 2, 1, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 1.5, 3, 1.5))
+Look = dict[str, Any]  # the keywords color, linestyle and marker of matplotlib
+STYLES: dict[str, Look] = {  # a method's own look
+    "random": {"color": GREY, "linestyle": DOTTED, "marker": "x"},
+    "gradient": {"color": BLUE, "linestyle": "-", "marker": "o"},
+    "Input x Gradient": {"color": RED, "linestyle": DASHED, "marker": "^"},
+    "Integrated Gradients": {"color": GREEN, "linestyle": DASH_DOT, "marker": "D"},
+    "SmoothGrad": {"color": PURPLE, "linestyle": SHORT, "marker": "v"},
+    "robust gradient": {"color": INK, "linestyle": LONG, "marker": "s"},
+    "tangent-random": {"color": OLIVE, "linestyle": DASH_DOT_DOT, "marker": "P"},
+}
+FREE: list[Look] = [  # looks of all other series
+    {"color": INDIGO, "linestyle": "-", "marker": "s"},
+    {"color": ROSE, "linestyle": DASHED, "marker": "X"},
+    {"color": GOLD, "linestyle": DASH_DOT, "marker": "*"},
+    {"color": BLUE, "linestyle": SHORT, "marker": "d"},
+    {"color": RED, "linestyle": LONG, "marker": "<"},
+    {"color": GREEN, "linestyle": DASH_DOT_DOT, "marker": ">"},
+    {"color": PURPLE, "linestyle": LONG_SHORT, "marker": "p"},
+    {"color": INK, "linestyle": DOTTED, "marker": "h"},
+    {"color": OLIVE, "linestyle": "-", "marker": "v"},
+    {"color": INDIGO, "linestyle": DASHED, "marker": "D"},
+    {"color": ROSE, "linestyle": DASH_DOT, "marker": "o"},
+    {"color": GOLD, "linestyle": SHORT, "marker": "^"},
+]
+HATCHES = ["", "///", "..", "xxx", "---", "\\\\\\", "|||", "+++", "o", "*", "/", "x"]
 
 # Blue is negative, red positive; the blue end is much the darker one, so that a grey print still tells them apart.
 _BLUE_RED = ["#08245c", "#2f6db5", "#a9c8e6", "#f7f7f7", "#f9c0a8", "#ef7350", "#d42a1c"]
 SIGNED = LinearSegmentedColormap.from_list("signed", _BLUE_RED)
 MAGNITUDE = LinearSegmentedColormap.from_list("magnitude", ["#f7f7f7", "#f6c9a0", "#c85a54", "#5b2a63", "#150c2e"])
 
-RC = """
-font.family: DejaVu Sans
-mathtext.fontset: dejavusans
-font.size: 9.5
-axes.titlesize: 10
-axes.labelsize: 9.5
-xtick.labelsize: 9
-ytick.labelsize: 9
-legend.fontsize: 9
-legend.frameon: False
-legend.handlelength: 3.2
-axes.spines.top: False
-axes.spines.right: False
-axes.axisbelow: True
-grid.linewidth: 0.7
-lines.linewidth: 1.8
-lines.markersize: 5
-hatch.linewidth: 0.8
-image.interpolation: none
-"""
-mpl.rcParams.update(dict(line.split(": ") for line in RC.split("\n") if line))
-for key in ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "hatch.color"):
-    mpl.rcParams[key] = PAPER
-for key in ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"):
-    mpl.rcParams[key] = INK
-for key in ("axes.edgecolor", "xtick.color", "ytick.color"):
-    mpl.rcParams[key] = MUTED
-mpl.rcParams["grid.color"] = RULE
-mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=[s["color"] for name, s in STYLES.items() if name != "random"])
+RC = {
+    "mathtext.fontset": "dejavusans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.8,
+    "image.interpolation": "none",
+    "patch.force_edgecolor": False,
+    "axes.prop_cycle": cycler(color=[look["color"] for look in FREE[:9]]),
+    **dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor", "patch.edgecolor"], PAPER),
+    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"], INK),
+    **dict.fromkeys(["axes.edgecolor", "xtick.color", "ytick.color"], MUTED),
+    "hatch.color": PAPER,
+    "grid.color": RULE,
+}
 
 
-def styles(names: Sequence[str]) -> list[dict]:
-    """Colour, line style and marker of each name: a method's own, or for any other name one that is still free."""
-    names = [name.lower() for name in names]
-    spare = [style for name, style in STYLES.items() if name not in (*names, "random")] or list(STYLES.values())
-    others = iter(spare * (1 + len(names) // len(spare)))
-    return [STYLES.get(name) or next(others) for name in names]
+@functools.cache
+def theme() -> None:
+    """Give matplotlib the book's style, whatever a reader's matplotlibrc says; the first drawing does it."""
+    import seaborn as sns  # seconds, so not before something is drawn
+
+    mpl.rcdefaults()
+    sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=RC)
+
+
+def looks(names: Sequence[str]) -> list[Look]:
+    """Colour, line style and marker of each name: a method's own, else one that has least in common with the others.
+
+    Raises ValueError for two names that would look alike: twice the same method, or more others than `FREE` holds.
+    """
+    own = {name.lower(): look for name, look in STYLES.items()}
+    taken = [own[name.lower()] for name in names if name.lower() in own]
+    found: list[Look] = []
+    for name in names:
+        found.append(own.get(name.lower()) or min(FREE, key=lambda free: _shared(free, taken)))
+        taken.append(found[-1])
+    for (name, look), (other, same) in itertools.combinations(zip(names, found, strict=True), 2):
+        if look == same:
+            raise ValueError(f"{name!r} and {other!r} would look alike: rename one, or draw two figures")
+    return [dict(look) for look in found]
+
+
+def _shared(look: Look, taken: list[Look]) -> float:
+    """How many of a look's colour, line style and marker others have, too; infinite if one of them has all."""
+    shared = sum(any(other[key] == value for other in taken) for key, value in look.items())
+    return math.inf if look in taken else shared
 
 
 def canvas(rows: int = 1, cols: int = 1, *, height: float = 3.2, width: float = WIDTH, **subplots) -> tuple:
     """An empty figure of the book's width and its axes (an array if several), for drawings of a page's own."""
+    theme()
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(rows, cols, **subplots)
+
+
+def reference(ax: Axes, value: float, text: str | None = None, *, axis: str = "y") -> None:
+    """A line at a value of this axis ("y": across, "x": upright), as for chance or the ideal, named outside the axes.
+
+    The name stands at the right end or on top; `svg` keeps the names of several lines apart and under the title.
+    """
+    across = axis == "y"
+    (ax.axhline if across else ax.axvline)(value, color=MUTED, linewidth=1.2, zorder=0)
+    if text:
+        place: dict[str, Any] = {"textcoords": "offset points", "color": MUTED, "annotation_clip": False}
+        if across:
+            place |= {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (5, 0), "va": "center"}
+        else:
+            place |= {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (0, 4), "ha": "center"}
+        ax.annotate(textwrap.fill(text, 18 if across else 40), label=f"_reference {axis}", **place)
+
+
+def band(ax: Axes, x, low, high, look: Look) -> None:
+    """An interval around a curve, in the colour of its look."""
+    ax.fill_between(_array(x), _array(low), _array(high), color=look["color"], alpha=0.16, linewidth=0)
+
+
+def legend(fig: Figure, **handles) -> Legend:
+    """The legend above all axes, in as many columns as fit into the figure, which grows by all rows but the first."""
+    columns = 8
+    made = fig.legend(loc="outside upper left", ncols=columns, **handles)
+    while columns > 1 and made.get_window_extent().width > fig.bbox.width:
+        made.remove()
+        columns -= 1
+        made = fig.legend(loc="outside upper left", ncols=columns, **handles)
+    fig.set_figheight(fig.get_figheight() + max(0, made.get_window_extent().height / fig.dpi - 0.3))
+    return made
 
 
 def distributions(
     fractions: Mapping[str, Tensor], *, chance: float | None = None, xlabel: str = "fraction in tangent space"
 ) -> Figure:
     """One density on [0, 1] per name, in a row of its own and scaled to equal height, its mean marked and written."""
-    fig, ax = canvas(height=0.55 + 0.52 * len(fractions))
-    grid = np.linspace(0, 1, 201)
-    for row, (name, style) in enumerate(zip(fractions, styles(list(fractions)), strict=True)):
-        values = _array(fractions[name]).ravel()
-        height, mean = 0.82 * _density(values, grid), values.mean()
-        seen = slice(max(0, (height > 1e-3).argmax() - 1), 202 - (height > 1e-3)[::-1].argmax())
-        ax.fill_between(grid[seen], -row, height[seen] - row, color=style["color"], alpha=0.18, linewidth=0)
-        ax.plot(grid[seen], height[seen] - row, color=style["color"], linestyle=style["linestyle"])
-        ax.plot([mean, mean], [-row, np.interp(mean, grid, height) - row], color=style["color"], linewidth=1.2)
-        ax.text(1.02, 0.12 - row, f"{mean:.3f}", transform=ax.get_yaxis_transform(), va="bottom")
-    ax.text(1.02, 1.0, "mean", transform=ax.get_yaxis_transform(), color=MUTED, va="bottom")
-    if chance is not None:
-        ax.axvline(chance, color=MUTED, linewidth=1.2, zorder=0)
-        ax.text(chance, 1.0, f" chance {chance:.3f}", color=MUTED, va="bottom", ha="left" if chance < 0.7 else "right")
-    ax.set(xlim=(0, 1), ylim=(0.06 - len(fractions), 1.0), xlabel=xlabel)
-    ax.set_yticks([0.22 - row for row in range(len(fractions))], fractions)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
+    fig, axes = canvas(len(fractions), height=0.6 + 0.52 * len(fractions), sharex=True, squeeze=False)
+    fig.get_layout_engine().set(h_pad=0, hspace=0)
+    for ax, (name, values), look in zip(axes[:, 0], fractions.items(), looks(list(fractions)), strict=True):
+        sample = _array(values).ravel()
+        at, height = _density(ax, sample, look)
+        band(ax, at, 0, height, look)
+        mean = sample.mean()
+        ax.vlines(mean, 0, np.interp(mean, at, height), color=look["color"], linewidth=1.2)
+        ax.text(1.02, 0.1 * height.max(), f"mean {mean:.3f}", transform=ax.get_yaxis_transform(), va="bottom")
+        ax.set(xlim=(0, 1), ylim=(0, 1.2 * height.max()), xlabel="", ylabel="")
+        ax.set_yticks([0.25 * height.max()], [name])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        if chance is not None:
+            reference(ax, chance, f"chance {chance:.3f}" if ax is axes[0, 0] else None, axis="x")
+    axes[-1, 0].set_xlabel(xlabel)
+    axes[-1, 0].spines["bottom"].set_visible(True)
+    axes[-1, 0].tick_params(axis="x", length=3.5)
     return fig
 
 
@@ -137,48 +227,38 @@ def curves(
 ) -> Figure:
     """Lines with bands: `series` maps a name to (x, y) or (x, y, low, high). Markers thin out on long lines."""
     fig, ax = canvas(height=height)
-    for (name, (x, y, *band)), style in zip(series.items(), styles(list(series)), strict=True):
-        x, y, *band = (_array(v) for v in (x, y, *(b for b in band if b is not None)))
-        ax.plot(x, y, label=name, markevery=max(1, len(x) // 12), **style)
-        if len(band) == 2:
-            ax.fill_between(x, *band, color=style["color"], alpha=0.16, linewidth=0)
+    for (name, (x, y, *ends)), look in zip(series.items(), looks(list(series)), strict=True):
+        ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **look)
+        if len(ends) == 2 and ends[0] is not None:
+            band(ax, x, ends[0], ends[1], look)
     if chance is not None:
-        ax.axhline(chance, color=MUTED, linewidth=1.2, zorder=0)
-        place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-        ax.text(1, chance, f"chance {chance:.3f}", color=MUTED, **place)
+        reference(ax, chance, f"chance {chance:.3f}")
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
     ax.grid(axis="y")
     if len(series) > 1:
-        fig.legend(loc="outside upper left", ncols=3)
+        legend(fig)
     return fig
 
 
 def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chance: float | None = None) -> Figure:
     """Horizontal bars: a name maps to (value, low, high) or to one such triple per series; low and high may be None."""
-    groups = {name: v if isinstance(v, Mapping) else {"": v} for name, v in values.items()}
+    groups = {name: _finite(v if isinstance(v, Mapping) else {"": v}) for name, v in values.items()}
     kinds = list(dict.fromkeys(kind for group in groups.values() for kind in group))
-    looks = styles(kinds) if len(kinds) > 1 else [STYLES["gradient"]]
-    thick = 0.8 / len(kinds)
     fig, ax = canvas(height=0.9 + max(0.34, 0.26 * len(kinds)) * len(groups))
-    for j, (kind, look, hatch) in enumerate(zip(kinds, looks, HATCHES * len(kinds), strict=False)):
-        rows = {i + (j + 0.5) * thick - 0.4: group[kind] for i, group in enumerate(groups.values()) if kind in group}
-        lengths = [value for value, *_ in rows.values()]
-        ax.barh(list(rows), lengths, 0.9 * thick, color=look["color"], hatch=hatch, label=kind or None)
-        for at, (value, low, high) in rows.items():
-            if low is not None:
-                ax.plot([low, high], [at, at], color=PAPER, linewidth=4, solid_capstyle="round")
-                ax.plot([low, high], [at, at], color=INK, linewidth=1.6)
-            end = max(value, 0) if high is None else max(high, 0)
-            ax.annotate(f"{value:.3g}", (end, at), (6, 0), textcoords="offset points", va="center")
+    _barplot(ax, groups, kinds)
+    for made, kind, hatch in zip(ax.containers, kinds, HATCHES, strict=False):
+        made.set_label(kind)
+        for bar, ends in zip(made, (group[kind] for group in groups.values() if kind in group), strict=True):
+            bar.set_hatch(hatch)
+            end = max(0, ends[-1]), bar.get_y() + bar.get_height() / 2
+            ax.annotate(f"{ends[0]:.3g}", end, (6, 0), textcoords="offset points", va="center")
     if chance is not None:
-        ax.axvline(chance, color=MUTED, linewidth=1.2)
-        ax.text(chance, -0.55, f" chance {chance:.3f}", color=MUTED)
-    ax.set(xlabel=xlabel, ylim=(len(groups) - 0.45, -0.5 if chance is None else -0.85))
-    ax.set_yticks(range(len(groups)), groups)
+        reference(ax, chance, f"chance {chance:.3f}", axis="x")
+    ax.set(xlabel=xlabel, ylabel="")
     ax.margins(x=0.1)
     ax.tick_params(axis="y", length=0)
     if len(kinds) > 1:
-        fig.legend(loc="outside upper left", ncols=3)
+        legend(fig)
     return fig
 
 
@@ -222,21 +302,7 @@ def images(rows: Mapping[str, Tensor], *, titles: Sequence[str] | None = None) -
 
 def show(fig: Figure, *, alt: str, caption: str, label: str | None = None) -> None:
     """Put a figure on the page: `alt` says what is drawn, `caption` (MyST) what to see, `label` is for {numref}."""
-    from IPython.display import display
-
-    page = figure("pags-figure", picture(data_uri(fig), alt), caption, label)
-    display({"text/html": page, "text/plain": f"[Figure: {alt}] {caption}"}, raw=True)
-
-
-def figure(kind: str, body: str, caption: str, label: str | None, after: str = "") -> str:
-    """The HTML of a figure, in the form that `pags.book.figures` gives a number to; `after` follows the caption."""
-    name = f' id="{html.escape(label)}"' if label else ""
-    return f'<figure class="{kind}"{name}>{body}<figcaption>{html.escape(caption)}</figcaption>{after}</figure>'
-
-
-def picture(source: str, alt: str, style: str = "") -> str:
-    """The HTML of a picture that is never wider than its page."""
-    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width:100%;{style}">'
+    figures.display({"svg": svg(fig), "alt": alt, "caption": caption, "label": label})
 
 
 def source(function: Callable, *, summary: str | None = None) -> None:
@@ -250,20 +316,44 @@ def source(function: Callable, *, summary: str | None = None) -> None:
 
 def svg(fig: Figure) -> str:
     """The figure as SVG text, the same for the same drawing; it turns dark where the page around it asks for dark."""
+    _part(fig)
     with mpl.rc_context({"svg.hashsalt": "pags", "svg.fonttype": "path", "image.composite_image": False}):
         fig.savefig(out := io.StringIO(), format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     close(fig)
-    names = {light: f"--c{i}" for i, light in enumerate(DARK)}
-    text = re.sub(r"\d+\.\d{4,}", lambda m: f"{float(m[0]):.5g}", out.getvalue())  # a third of the size
-    text = re.sub("#[0-9a-f]{6}", lambda m: f"var({names[m[0]]},{m[0]})" if m[0] in names else m[0], text)
-    dark = ";".join(f"{names[light]}:{colour}" for light, colour in DARK.items())
-    style = f"<style>@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
-    return re.sub(r"(<svg[^>]*>)", lambda m: m[0] + style, text[text.index("<svg") :], count=1)
+    text = out.getvalue()
+    text = re.sub(r"\d+\.\d{4,}", lambda m: f"{float(m[0]):.5g}", text[text.index("<svg") :])  # a third of the size
+    for i, light in enumerate(DARK):
+        text = text.replace(light, f"var(--c{i},{light})")
+    dark = ";".join(f"--c{i}:{colour}" for i, colour in enumerate(DARK.values()))
+    return text.replace(">", f"><style>@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>", 1)
 
 
-def data_uri(fig: Figure) -> str:
-    """The figure as the `src` of an <img>."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(fig).encode()).decode()
+def _part(fig: Figure) -> None:
+    """Move the names of reference lines apart, to the right or upwards, and a title above those on top."""
+    named = {
+        (ax, i): [
+            text for text in ax.texts if isinstance(text, Annotation) and text.get_label() == f"_reference {axis}"
+        ]
+        for ax in fig.axes
+        for i, axis in enumerate("xy")
+    }
+    if any(named.values()):
+        fig.draw_without_rendering()
+    for (ax, i), names in named.items():
+        names.sort(key=lambda name: _extent(name)[:, i].mean())
+        for before, name in itertools.pairwise(names):
+            overlap = _extent(before)[1, i] + (9, 2)[i] - _extent(name)[0, i]
+            name.xyann = name.xyann + max(0, overlap) * np.eye(2)[i]
+        for loc in ("left", "center", "right") if names and i == 0 else ():
+            height = max(np.ptp(_extent(name)[:, 1]) for name in names)
+            ax.set_title(ax.get_title(loc), loc=loc, pad=mpl.rcParams["axes.titlepad"] + height)
+
+
+def _extent(text: Text) -> np.ndarray:
+    """Lower left and upper right corner of a text, ((x, y), (x, y)) in points."""
+    figure = text.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return text.get_window_extent().get_points() * 72 / figure.dpi
 
 
 def close(fig: Figure) -> None:
@@ -277,14 +367,51 @@ def _array(values) -> np.ndarray:
     return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, dtype=float)
 
 
-def _density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Gaussian kernel density on [0, 1], mirrored at both ends, scaled to a largest value of 1."""
-    width = max(values.std() * len(values) ** -0.2, 0.006)
+def _finite(group: Mapping[str, tuple]) -> dict[str, list[float]]:
+    """Each series' value, and low and high where there are any; without the series that have no value."""
+    return {
+        kind: [end for end in ends if end is not None and np.isfinite(end)]
+        for kind, ends in group.items()
+        if np.isfinite(ends[0])
+    }
+
+
+def _barplot(ax: Axes, groups: Mapping[str, Mapping[str, list[float]]], kinds: list[str]) -> None:
+    """Seaborn's bars, which it makes of observations: here the first is the bar's length, the others its interval."""
+    import seaborn as sns
+
+    rows = [(name, kind, end) for name, group in groups.items() for kind, ends in group.items() for end in ends]
+    sns.barplot(
+        dict(zip(("name", "kind", "value"), zip(*rows, strict=True), strict=True)),
+        x="value",
+        y="name",
+        hue="kind",
+        order=list(groups),
+        hue_order=kinds,
+        palette=[look["color"] for look in looks(kinds)],
+        estimator=lambda ends: ends.iloc[0],
+        errorbar=lambda ends: (ends.iloc[1], ends.iloc[2]),
+        err_kws={"color": INK, "linewidth": 1.6, "path_effects": [withStroke(linewidth=4, foreground=PAPER)]},
+        saturation=1,
+        gap=0.1,
+        legend=False,
+        ax=ax,
+    )
+
+
+def _density(ax: Axes, values: np.ndarray, look: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a Gaussian kernel density on [0, 1], mirrored at both ends so that it loses nothing there; its (x, y)."""
+    import seaborn as sns
+
     mirrored = np.concatenate([values, -values, 2 - values])
-    counts, edges = np.histogram(mirrored, bins=3200, range=(-1, 2))
-    kernel = np.exp(-0.5 * ((grid[:, None] - (edges[1:] + edges[:-1]) / 2) / width) ** 2)
-    density = kernel @ counts
-    return density / density.max()
+    width = max(values.std() * len(values) ** -0.2, 0.006) / mirrored.std(ddof=1)
+    style = {"color": look["color"], "linestyle": look["linestyle"]}
+    sns.kdeplot(x=mirrored, bw_method=width, clip=(0, 1), gridsize=201, ax=ax, **style)
+    line = ax.lines[-1]
+    x, y = (np.asarray(v) for v in line.get_data())
+    seen = y > 1e-3 * y.max()
+    line.set_data(x[seen], y[seen])
+    return x[seen], y[seen]
 
 
 def _colour(batch: Tensor) -> np.ndarray:
@@ -304,6 +431,7 @@ def _pooled(picture: np.ndarray, most: int = 128) -> np.ndarray:
 def _grid(rows: Mapping[str, np.ndarray], titles: Sequence[str] | None, foot: float = 0.0) -> tuple[Figure, tuple]:
     """A grid of small pictures with row names; also (left, bottom, width) of the strip at its foot, in figure units."""
     count, (h, w) = max(map(len, rows.values())), next(iter(rows.values())).shape[1:3]
+    theme()
     label, head = 0.15 + 0.088 * max(map(len, rows)), 0.26 if titles else 0.02  # inches, as everything here
     side = min(1.2, (WIDTH - label) / count)
     tall = side * h / w

@@ -184,7 +184,7 @@ class Run:
         try:
             metric = _summary(values, low, high, n, BOUNDS.get(unit))
         except ValueError as error:
-            raise PagsError(f"metric {name!r} ({unit or 'no unit'}): {error}") from error
+            raise PagsError(f"metric {name!r}: {error}") from error
         self._metrics[name] = metric | {"unit": unit}
         return self._metrics[name]
 
@@ -271,10 +271,17 @@ class Run:
         return f'<div class="pags-run" style="{style}">{facts}</div>'
 
 
-def reuse(keys: Iterable[str], start: float) -> dict[str, int]:
-    """How many of the artifacts with these keys there are, and how many were there before `start` (in Unix time)."""
+def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
+    """How many of the artifacts with these keys there are, how many were there before `start` (in Unix time).
+
+    `seconds` of a processor were spent to make them all, whenever that was.
+    """
+    from pags import artifacts
+
     files = [file for key in keys for file in paths.ARTIFACTS.glob(f"*-{key[:20]}.safetensors")]
-    return {"artifacts": len(files), "cached": sum(file.stat().st_mtime < start for file in files)}
+    spent = sum(artifacts.seconds(file) for file in files)
+    there = sum(file.stat().st_mtime < start for file in files)
+    return {"artifacts": len(files), "cached": there, "seconds_to_make": round(spent, 1)}
 
 
 def ends(metric: Mapping[str, Any]) -> tuple[float, float]:
@@ -309,7 +316,7 @@ def _summary(
     if (low, high, n) != (None, None, None):
         raise ValueError("`low`, `high` and `n` go with one number, they are computed for values per example")
     found = stats.summary(values, within=within)
-    extra = {"runs": found.runs} if found.runs else {}
+    extra: dict[str, Any] = {"runs": found.runs} if found.runs else {}
     extra |= {"each": list(found.each)} if found.each else {}
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n} | extra
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
@@ -51,10 +51,13 @@ def plan(
     selected = [chapters.find(word) for word in words] or chapters.names()
     if not selected:
         raise UsageError(f"there is no chapter in {paths.NOTEBOOKS}")
-    wanted = {"preset": preset, "seed": seed, "device": device, "overrides": overrides or {}}
+    overrides = overrides or {}
+    wanted = {"preset": preset, "seed": seed, "device": device, "overrides": overrides}
     jobs = []
     for chapter in dict.fromkeys(selected):
-        checked = results.begin(chapter, data_dir=data_dir or "", **wanted)
+        checked = results.begin(
+            chapter, preset=preset, seed=seed, device=device, data_dir=data_dir or "", overrides=overrides
+        )
         own = chapters.parameters(chapter)
         if missing := [name for name in wanted if name not in own]:
             raise PagsError(f"notebooks/{chapter}.md takes no parameter {missing[0]!r}: add it to its parameters cell")
@@ -93,12 +96,22 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
         start = time.monotonic()
         terminal.tell(f"{job.chapter}  preset {job.preset} ...")
-        notebook, problem = execute(job, work, cores=max(1, machine.cores() // at_once))
+        notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
         problem = problem or judge(job, work, notebook)
-        message = keep_failed(job, notebook, problem) if problem else keep(job, work, notebook)
+        message = keep_failed(job, notebook, problem) if problem else None
+        if message is None:
+            keep(job, work, notebook)
         shutil.rmtree(work, ignore_errors=True)
         terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
         return message
+
+
+def share(cores: int, at_once: int) -> int:
+    """How many processes a chapter's grids may have: its share of the cores, but two where there are two.
+
+    Chapters wait for each other's artifacts and do not end together; a second process then has a core for itself.
+    """
+    return max(cores // at_once, min(cores, 2))
 
 
 def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
@@ -108,10 +121,11 @@ def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
     """
 
     class Kernel(AsyncKernelManager):
-        def __init__(self, **kwargs):
+        def __init__(self, **kwargs: Any) -> None:
             super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
 
-        async def start_kernel(self, **kwargs):
+        # AsyncKernelManager, too, makes an async function of what is none in its base.
+        async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
             with log.open("wb") as file:
                 await super()._async_start_kernel(env=os.environ | environment, stderr=file, **kwargs)
 

@@ -141,7 +141,8 @@ class Table:
 def markdown(rows: Iterable[Verdict]) -> str:
     """A heading and a table per paper, with a row per claim and a cell per preset at which anything was run."""
     rows = list(rows)
-    presets = list(dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)) or [None]
+    found = dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)
+    presets: list[str | None] = [*found] or [None]
     heads = ["Claim", "In the paper", *(f"Here, {preset}" if preset else "Here" for preset in presets)]
     parts = ["\n".join(f"- {line}" for line in counts(rows))]
     for paper in sorted({row.claim.paper for row in rows}):
@@ -163,7 +164,7 @@ def _claim(row: Verdict, *, link: bool = False) -> str:
     claim = row.claim
     place = escape(claim.place)
     if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
-        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter[:2]}</a>'
+        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter.split("_")[0]}</a>'
     name = f' id="claim-{claim.id}"' if link else ""
     return f"<span{name}>{escape(claim.claim)}</span><br><small>{escape(claim.id)}: {place}</small>"
 

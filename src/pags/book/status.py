@@ -12,7 +12,7 @@ HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
 def table() -> str:
     """The rows under their heads, in columns; a chapter that was never run has a row that says so."""
-    rows = [HEADS]
+    rows: list[tuple[str, ...]] = [HEADS]
     for chapter in chapters.names():
         found = [row for preset in PRESETS for row in (_row(chapter, preset),) if row]
         rows += found or [(chapter, "-", "never run", "", "", "")]
@@ -27,11 +27,9 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
     if (paths.FAILED / preset / f"{chapter}.ipynb").exists():
         places.append("failed last")
-    if not places:
-        return None
-    if places == ["failed last"]:
-        return chapter, preset, "", "", places[0], ""
     path = build.executed(chapter, preset)
+    if path is None:
+        return (chapter, preset, "", "", places[0], "") if places else None
     about = nbformat.read(path, as_version=4).metadata.get("papermill", {})
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
     result, _ = build.result_files(chapter, preset, path)

@@ -1,0 +1,102 @@
+"""Chapter 06: remove and retrain."""
+
+from dataclasses import dataclass
+
+from pags import classify, generate
+from pags.presets.columns import sizes, vary
+from pags.presets.shared import MANIFOLD, SGD_D
+from pags.train import Schedule
+
+
+@dataclass(frozen=True)
+class Roar:
+    """What ends in `retrained` is the net trained on what a mask leaves; the others are explained."""
+
+    # Digits with known tangent spaces (B): those of `manifold`, or drawn ones where its data are strokes
+    manifold: generate.Config = MANIFOLD
+    digits_n: int = sizes(1000, 4000, 60_000)
+    digits_test: int = sizes(500, 2000, 10_000)
+    digits_net: classify.Config = classify.Config(
+        schedule=Schedule(
+            epochs=sizes(8, 5, 50), batch=sizes(50, 64, 32), lr=1e-3, drops=sizes((), (), (10, 20, 30, 40))
+        ),
+        net=sizes("narrow_mlp", "lenet", "lenet"),
+        dropout=sizes(False, True, True),
+    )
+    digits_retrained: classify.Config = vary(
+        digits_net, schedule={"epochs": sizes(5, 3, 30), "drops": sizes((), (), (10, 20))}
+    )
+    removed: tuple[float, ...] = sizes(  # shares
+        (0.2, 0.4, 0.6, 0.8, 0.9), (0.2, 0.4, 0.6, 0.7, 0.8, 0.9), tuple(i / 20 for i in range(1, 20))
+    )
+    mean_removed: tuple[float, ...] = sizes((0.4, 0.8), (0.6,), (0.2, 0.4, 0.6, 0.8))  # and the mean filled in
+    digits_repetitions: int = 1
+    nodes: int = sizes(20, 20, 50)  # of Integrated Gradients
+    # Images (D)
+    images: str = sizes("strokes", "fashion_mnist", "fashion_mnist")
+    images_n: int = sizes(1000, 6000, 60_000)
+    images_test: int = sizes(500, 2000, 10_000)
+    net: classify.Config = classify.Config(
+        schedule=sizes(Schedule(epochs=8, batch=50, lr=1e-3), Schedule(epochs=8, batch=100, lr=1e-3), SGD_D),
+        net=sizes("narrow_mlp", "mlp", "mlp"),
+        dropout=False,
+    )
+    robust: classify.Config = vary(net, pgd_steps=sizes(4, 5, 20))  # at each budget of the next two
+    linear: classify.Config = vary(net, net="linear")
+    l2: tuple[float, ...] = sizes((0.5, 1.0), (0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0))
+    linf: tuple[float, ...] = sizes((0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.05, 0.1))
+    retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 500)})
+    shares: tuple[float, ...] = sizes(  # that are kept
+        (0.05, 0.1, 0.3, 0.6), (0.05, 0.1, 0.2, 0.4, 0.7), (0.05, *(i / 10 for i in range(1, 10)))
+    )
+    repetitions: int = sizes(3, 3, 5)
+    share: float = 0.1  # at which the variants are measured
+    other_retrained: classify.Config = classify.Config(
+        schedule=sizes(Schedule(epochs=4, batch=25, lr=1e-3), Schedule(epochs=5, batch=50, lr=1e-3), SGD_D),
+        net=sizes("narrow_lenet", "narrow_lenet", "lenet"),
+        dropout=False,
+    )
+    slow_retrained: classify.Config = vary(
+        net,
+        schedule=sizes(
+            Schedule(epochs=10, batch=100, lr=0.1, adam=False, momentum=0.9),
+            Schedule(epochs=15, batch=256, lr=0.1, adam=False, momentum=0.9, weight_decay=5e-4),
+            vary(SGD_D, lr=0.01),
+        ),
+    )
+    # Colour
+    colour: str = sizes("strokes", "cifar10", "cifar10")
+    colour_n: int = sizes(600, 5000, 50_000)
+    colour_test: int = sizes(500, 2000, 10_000)
+    conv: classify.Config = classify.Config(
+        schedule=sizes(
+            Schedule(epochs=4, batch=25, lr=1e-3), Schedule(epochs=8, batch=100, lr=3e-3, drops=(6,)), SGD_D
+        ),
+        net=sizes("narrow_lenet", "narrow_resnet18", "small_resnet18"),
+        dropout=False,
+    )
+    conv_robust: classify.Config = vary(
+        conv, budgets=sizes((0.05,), (8 / 255,), (8 / 255,)), linf=True, pgd_steps=sizes(3, 4, 8)
+    )
+    conv_retrained: classify.Config = vary(
+        conv, schedule={"epochs": sizes(4, 5, 500), "drops": sizes((), (4,), SGD_D.drops)}
+    )
+    conv_shares: tuple[float, ...] = sizes((0.05, 0.1), (0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9))
+    conv_repetitions: int = sizes(1, 2, 5)
+    # Blocks of strokes, where the truth is known
+    block_n: int = sizes(1000, 3000, 20_000)
+    block_test: int = sizes(500, 1000, 5000)
+    block: classify.Config = classify.Config(
+        schedule=sizes(Schedule(epochs=8, batch=50, lr=1e-3), Schedule(epochs=10, batch=50, lr=1e-3), SGD_D),
+        net=sizes("narrow_mlp", "narrow_mlp", "mlp"),
+        dropout=False,
+    )
+    block_robust: classify.Config = vary(block, pgd_steps=sizes(4, 7, 20))
+    block_eps: tuple[float, ...] = sizes((0.25, 0.5, 1.0), (0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0))  # L2
+    block_share: float = 0.05
+    block_repetitions: int = sizes(3, 3, 5)
+
+    @property
+    def data(self) -> list[str]:
+        """The data sets that the chapter's claims are judged on."""
+        return list(dict.fromkeys([self.manifold.data, self.images, self.colour]))

@@ -1,0 +1,78 @@
+"""Chapter 04: nets trained with each of four objectives, what is measured of them, and a distractor."""
+
+from dataclasses import dataclass
+
+from pags import classify, generate
+from pags.autoencoder import Config as Autoencoder
+from pags.presets.columns import sizes, vary
+from pags.presets.shared import MANIFOLD, NET_A, logspace
+from pags.train import Schedule
+
+PER_IMAGE = 128**-0.5  # times a budget of A's code, which is the length of a change of 128 images together
+
+
+@dataclass(frozen=True)
+class OffManifold:
+    """`classifier` is trained with each objective at each of its strengths, effective ones per image, and without any.
+
+    From the strength that ends in `slow` on the learning rate falls.
+    """
+
+    images: str = sizes("strokes", "generated", "cifar10")  # "generated" by `manifold`, others by `autoencoder`
+    manifold: generate.Config = MANIFOLD
+    autoencoder: Autoencoder = Autoencoder(
+        latents=sizes(40, 128, 128),
+        schedule=Schedule(epochs=sizes(8, 10, 100), batch=sizes(64, 100, 100), lr=sizes(1e-3, 1e-3, 1e-4)),
+        width=sizes(32, 32, 128),
+    )
+    n: int = sizes(800, 5000, 50_000)  # training images
+    test: int = sizes(500, 2000, 10_000)
+    explain: int = sizes(100, 300, 2000)  # of the test images; what is measured is measured at them
+    classifier: classify.Config = NET_A
+    gradient_norm: tuple[float, ...] = sizes(
+        (0.1, 1.0, 10.0, 30.0, 100.0), (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0), logspace(-5, 2, 30, 1e5 / 128**2)
+    )
+    gradient_norm_slow: float = sizes(0.0, 0.0, 0.01 * 1e5 / 128**2)
+    smoothness: tuple[float, ...] = sizes(
+        (0.1, 1.0, 10.0, 100.0, 1000.0), (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0), logspace(-4, 4, 30)
+    )
+    smoothness_slow: float = sizes(0.0, 0.0, 10.0)
+    noise: tuple[float, ...] = sizes(
+        (0.1, 0.3, 0.6, 1.0, 2.0), (0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0), logspace(-3, 2, 30)
+    )
+    pgd: tuple[float, ...] = sizes(
+        (0.3, 1.0, 2.0, 3.0, 5.0), (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0), logspace(-5, 4, 30, PER_IMAGE)
+    )
+    pgd_slow: float = sizes(0.0, 0.0, 100 * PER_IMAGE)
+    released: tuple[float, ...] = sizes(
+        (1.0,), (0.3, 1.0, 3.0), logspace(-5, 4, 30, PER_IMAGE)
+    )  # for A's released PGD loop
+    repetitions: int = sizes(3, 3, 10)
+    size: float = 0.1  # of a step, times an image's length
+    draws: int = sizes(4, 8, 8)  # of noise, per image
+    lpips: bool = sizes(False, True, True)  # whether likeness is measured by LPIPS too
+    blur: float = 0.25  # noise level of the score that gradients are compared with, in pixel units
+    bank: int = sizes(8000, 15_000, 50_000)  # images that make that score
+    # Digits beside a distractor
+    distractor: str = sizes("strokes", "mnist", "mnist")
+    distractor_n: int = sizes(500, 5000, 60_000)
+    distractor_test: int = sizes(300, 2000, 10_000)
+    distractor_net: classify.Config = vary(
+        NET_A,
+        schedule=sizes(
+            Schedule(epochs=4, batch=32, lr=2e-3),
+            Schedule(epochs=6, batch=64, lr=2e-3),
+            Schedule(epochs=9, batch=128, lr=0.1, drops=(3, 6), adam=False),
+        ),
+    )
+    distractor_robust: classify.Config = vary(
+        distractor_net,
+        budgets=sizes((0.5, 1.0, 2.0), (0.5, 1.0, 2.0), tuple(float(f"{eps * PER_IMAGE:.6g}") for eps in (1, 4, 8))),
+    )
+    distractor_repetitions: int = sizes(3, 3, 5)
+    noises: tuple[float, ...] = sizes((0.03, 0.1, 0.3, 1.0, 3.0), logspace(-2, 1, 10), logspace(-2, 1, 30))  # levels
+
+    @property
+    def data(self) -> list[str]:
+        """The data sets that the chapter's claims are judged on."""
+        return list(dict.fromkeys([self.manifold.data if self.images == "generated" else self.images, self.distractor]))

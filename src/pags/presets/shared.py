@@ -1,0 +1,49 @@
+"""Templates that more than one chapter uses."""
+
+from pags import classify, generate, vae
+from pags.presets.columns import sizes
+from pags.train import Schedule
+
+# B's generator: the data set, the VAE, the labelling function, the draw.
+MANIFOLD = generate.Config(
+    data=sizes("strokes", "mnist", "mnist"),
+    n=sizes(8000, 60_000, 60_000),
+    vae=vae.Config(
+        latents=10,
+        schedule=Schedule(epochs=sizes(16, 50, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4)),
+        anneal=sizes(500, 10_000, 10_000),
+    ),
+    labeller=generate.Labeller(
+        width=sizes(0.125, 0.25, 1.0),
+        n=sizes(8000, 60_000, 60_000),
+        schedule=Schedule(epochs=sizes(3, 5, 5), batch=64, lr=1e-3),
+    ),
+    draw=generate.Draw(train=sizes(5000, 15_000, 60_000), test=sizes(1000, 2000, 10_000)),
+)
+
+# A's net; its optimiser on CIFAR-10 runs for 200 epochs.
+SGD_A = Schedule(epochs=200, batch=128, lr=0.025, drops=(150, 175), adam=False, momentum=0.9, weight_decay=5e-4)
+NET_A = classify.Config(
+    schedule=sizes(Schedule(epochs=4, batch=32, lr=2e-3), Schedule(epochs=6, batch=64, lr=2e-3), SGD_A),
+    net=sizes("narrow_lenet", "narrow_lenet", "small_resnet18"),
+    dropout=False,
+    pgd_steps=sizes(3, 5, 10),
+)
+
+# D's optimiser: at most 500 epochs, less if the mean training loss falls below 0.001.
+SGD_D = Schedule(
+    epochs=500,
+    batch=256,
+    lr=0.1,
+    drops=tuple(range(20, 500, 20)),
+    adam=False,
+    momentum=0.9,
+    weight_decay=5e-4,
+    factor=0.75,
+    stop=1e-3,
+)
+
+
+def logspace(low: float, high: float, count: int, factor: float = 1.0) -> tuple[float, ...]:
+    """`count` numbers from factor * 10^low to factor * 10^high, evenly spaced in their logarithm."""
+    return tuple(float(f"{factor * 10 ** (low + (high - low) * i / (count - 1)):.6g}") for i in range(count))

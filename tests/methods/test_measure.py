@@ -1,0 +1,67 @@
+"""A job that measures: what comes back is what the trained net does, and it is small."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pags import artifacts, classify, data, measure, regularize, robustness, similarity, train
+from pags.errors import PagsError
+
+CPU = torch.device("cpu")
+CLASSIFIER = classify.Config(train.Schedule(epochs=2, batch=16, lr=1e-2), net="linear", pgd_steps=2)
+CONFIG = measure.Config(regularize.Training(CLASSIFIER, "PGD", 0.5), size=0.1, draws=2, noise=7)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.load("strokes", "train", n=64)
+
+
+@pytest.fixture(scope="module")
+def at():
+    """Five explained images, eight test images."""
+    test = data.load("strokes", "test", n=100).first(8)
+    seen = test.first(5)
+    generator = torch.Generator().manual_seed(1)
+    score = torch.randn(seen.x.shape, generator=generator)
+    return measure.probe(seen.x, torch.linalg.qr(torch.randn(5, 1024, 3, generator=generator)).Q, score, test)
+
+
+def test_the_measures_are_those_of_the_net_that_the_same_training_gives(images, at):
+    found, info = measure.fit(CONFIG, images, at, seed=3, device=CPU)
+    weights, about = regularize.fit(CONFIG.training, images, seed=3, device=CPU)
+    assert info == {"history": about["history"]}
+    net = classify.load(artifacts.Artifact(weights, about, ""))
+    on, off = robustness.on_off_change(
+        net, at.x, at.basis, size=0.1, draws=2, generator=torch.Generator().manual_seed(7)
+    )
+    assert torch.equal(found["on"], on)
+    assert torch.equal(found["off"], off)
+    assert torch.equal(found["accuracy"], train.correct(net, at.test.x, at.test.y))
+    E = net[1].weight[net(at.x).argmax(1)].reshape(at.x.shape)  # a linear net's gradient
+    assert torch.allclose(found["rho_2"], robustness.alignment(at.basis, E))
+    assert torch.allclose(found["rho_1"], found["rho_2"], atol=1e-3)  # both are the same, it does not bend
+    assert torch.allclose(found["SSIM"], similarity.ssim(E, at.score), atol=1e-5)
+    other = similarity.cosine(at.basis, E, at.score[[4, 0, 1, 2, 3]])
+    assert torch.allclose(found["cosine in tangent space, other image"], other, atol=1e-5)
+
+
+def test_what_returns_is_small_and_has_no_weights(images, at, tmp_path):
+    made = artifacts.cached(measure.fit, CONFIG, images, at, seed=0, directory=tmp_path)
+    assert {tuple(v.shape) for v in made.tensors.values()} == {(5,), (8,)}
+    assert sum(v.nbytes for v in made.tensors.values()) == 8 * 4 * 5 + 4 * 8
+
+
+def test_more_than_a_megabyte_is_refused_before_the_training(images, at):
+    many = data.dataset("many", "test", at.test.x[:1].expand(300_000, -1, -1, -1), torch.zeros(300_000).long(), 10)
+    endless = replace(CONFIG, training=replace(CONFIG.training, classifier=None))
+    with pytest.raises(PagsError, match=r"300000 test images take 1,200,160 bytes, .* 1,000,000: use fewer images"):
+        measure.fit(endless, images, replace(at, test=many), seed=0, device=CPU)
+
+
+def test_the_fingerprint_is_that_of_the_content(at):
+    same = measure.probe(at.x, at.basis, at.score, at.test)
+    assert same.fingerprint == at.fingerprint
+    assert measure.probe(at.x, at.basis, -at.score, at.test).fingerprint != at.fingerprint
+    assert measure.probe(at.x, at.basis, at.score, at.test, {"w": torch.ones(1)}).fingerprint != at.fingerprint
