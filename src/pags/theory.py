@@ -89,9 +89,9 @@ def curve_corners(d: int) -> Tensor:
     return torch.tensor(points, dtype=torch.float64)
 
 
-def class_centres(classes: int = 3) -> Tensor:
-    """Equally spaced angles (c,) from 0: the modes of the classes on a circle."""
-    return 2 * math.pi * torch.arange(classes, dtype=torch.float64) / classes
+def class_centres() -> Tensor:
+    """The angles (3,) at which the three classes on a circle have their modes."""
+    return 2 * math.pi * torch.arange(3, dtype=torch.float64) / 3
 
 
 def log_decaying_circle(x: Tensor, sigma: float, *, kappa: float = 2.0) -> Tensor:
