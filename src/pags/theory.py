@@ -69,9 +69,10 @@ def ridge(X: Tensor, y: Tensor, lam: float) -> Tensor:
 
 
 def curve_corners(d: int) -> Tensor:
-    """Corners (m, d) of the closed curve of Bordt et al. 2022, Theorem 1; the last is joined to the first.
+    """Corners (m, d) of the closed curve of Bordt et al. 2022, Theorem 1.
 
-    For odd d the print leaves a corner out and has one with oblique legs; these corners keep the plan.
+    For odd d the print leaves a corner out and has one with oblique legs; these
+    corners keep the plan.
     """
     w, s = d - 1, (d - 1) ** 0.5 / 2
     points = [[-0.5] + [0.0] * w]
@@ -79,16 +80,18 @@ def curve_corners(d: int) -> Tensor:
         x_1, *others = points[-1]
         points += [[-x_1, *others], [-x_1, *others[:j], 1.0, *others[j + 1 :]]]
     if d % 2 == 0:
-        points += [[s] + [1.0] * (w - 1) + [0.0], [s] + [1.0] * w, [-0.5] + [1.0] * w]
+        points += [[s] + [1.0] * (w - 1) + [0.0]]
+        home = [(s, 1.0), (-0.5, 1.0)]
     else:
-        home = [(-0.5, 2 / 3), (s - 0.5, 2 / 3), (s - 0.5, 1 / 3), (-0.5, 1 / 3)]
-        points += [[x_1] + [part] * w for x_1, part in home]
+        home = [(-0.5, 2 / 3), (s - 0.5, 2 / 3)]
+        home += [(s - 0.5, 1 / 3), (-0.5, 1 / 3)]
+    points += [[x_1] + [part] * w for x_1, part in home]
     return torch.tensor(points, dtype=torch.float64)
 
 
-def class_centres(classes: int = 3) -> Tensor:
-    """Equally spaced angles (c,) from 0: the modes of the classes on a circle."""
-    return 2 * math.pi * torch.arange(classes, dtype=torch.float64) / classes
+def class_centres() -> Tensor:
+    """The angles (3,) at which the three classes on a circle have their modes."""
+    return 2 * math.pi * torch.arange(3, dtype=torch.float64) / 3
 
 
 def log_decaying_circle(x: Tensor, sigma: float, *, kappa: float = 2.0) -> Tensor:
@@ -126,20 +129,23 @@ def spoilt_images(q: int, s: int = 1, eta: float = 0.0) -> tuple[Tensor, Tensor]
     return torch.cat([v, -v]).flatten(1), torch.cat([sign, -sign])
 
 
-def leaking_pair(q: int, s: int = 1, eta: float = 0.0) -> tuple[float, Tensor]:
-    """The max-margin network for m eta <= 1/4 (after Shah et al. 2021, Theorem 1): its margin, and its two neurons
-    (2, q s + 2), half of it each.
+def leaking_pair(q: int, s: int = 1, eta: float = 0) -> tuple[float, Tensor]:
+    """Margin of the max-margin network; its neurons (2, q s + 2), half each.
+
+    For m eta <= 1/4 (after Shah et al. 2021, Theorem 1).
     """
     m, kappa = q // 2, 1 - q // 2 * eta
     length = math.sqrt(m + kappa**2)
     r = torch.zeros(q, s, dtype=torch.float64)
     r[:m, 0] = 1 / length
-    w, b = torch.ones(1, dtype=torch.float64), torch.tensor([kappa / length], dtype=torch.float64)
-    return kappa / 2 / length, torch.stack([torch.cat([sign * w, sign * r.flatten(), b]) for sign in (1, -1)]) / 2**0.5
+    one = torch.ones(1, dtype=torch.float64)
+    up = torch.cat([one, r.flatten(), kappa / length * one])
+    down = torch.cat([-up[:-1], up[-1:]])
+    return kappa / 2 / length, torch.stack([up, down]) / 2**0.5
 
 
 def outputs(neurons: Any, x: Any, y: Any) -> Any:
-    """y w max(0, <r, x> + b), (n, neurons), of each neuron (w, r, b) at images x (n, d) with labels y (n,).
+    """y w max(0, <r, x> + b), (n, neurons), at images x (n, d), labels y (n,).
 
     All three are tensors, or all are arrays: a linear programme wants arrays.
     """

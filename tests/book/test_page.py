@@ -91,5 +91,5 @@ def test_checks_show_errors_beside_tolerances_and_count_those_that_hold(run, sho
     page.checks(run, ("a & b", "good", 1e-8), ("c", "bad", 0.1))
     (html,) = shown
     assert "1 of 2 checks hold" in html
-    assert "a &amp; b</th><td>1.0e-09</td><td>1e-08</td>" in html
+    assert "a &amp; b</th><td>1e-09</td><td>1e-08</td>" in html
     assert html.count("does not hold") == 1

@@ -89,7 +89,7 @@ def checks(run: Any, *rows: tuple[str, str, float]) -> None:
     errors = [abs(run.metric(name)["value"]) for _, name, _ in rows]
     holds = [error <= tolerance for error, (*_, tolerance) in zip(errors, rows, strict=True)]
     cells = [
-        [escape(words), f"{error:.1e}", f"{tolerance:.0e}", verdict(good)]
+        [escape(words), f"{error:.2g}", f"{tolerance:.1g}", verdict(good)]
         for (words, _, tolerance), error, good in zip(rows, errors, holds, strict=True)
     ]
     heads = ["against its closed form", "largest error", "tolerance", "verdict"]
