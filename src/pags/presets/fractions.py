@@ -8,6 +8,7 @@ from pags.presets.shared import MANIFOLD
 from pags.train import Schedule
 
 DROPS = (10, 20, 30, 40)  # of B's trainings of 50 epochs
+NET = sizes("narrow_lenet", "lenet", "lenet")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Fractions:
     manifold: generate.Config = MANIFOLD
     explain: int = sizes(120, 1000, 10_000)
     classifier: classify.Config = classify.Config(
-        schedule=Schedule(epochs=sizes(4, 12, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (8,), DROPS))
+        schedule=Schedule(epochs=sizes(4, 12, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (8,), DROPS)),
+        net=NET,
     )
     robust: classify.Config = classify.Config(
         schedule=Schedule(  # Adam at `quick`: its hundred steps are too few for plain SGD
@@ -27,6 +29,7 @@ class Fractions:
             drops=sizes((), (1,), (4,)),
             adam=sizes(True, False, False),
         ),
+        net=NET,
         budgets=(1.0, 4.0, 8.0),
         pgd_steps=sizes(3, 7, 100),
         per_batch=True,  # as in the released code
@@ -34,11 +37,12 @@ class Fractions:
     robust_as_text: classify.Config = vary(robust, per_batch=False)
     shuffled: classify.Config = classify.Config(
         schedule=Schedule(
-            epochs=sizes(4, 12, 3000),
+            epochs=sizes(2, 12, 3000),
             batch=sizes(64, 64, 32),
             lr=sizes(1e-3, 1e-3, 1e-4),
             drops=sizes((), (), (1000, 2000)),
         ),
+        net="lenet",  # at `quick`, too: a narrow one has learned nothing yet when this one's gradient has aligned
         dropout=False,
         shuffle_labels=True,
     )
@@ -48,13 +52,13 @@ class Fractions:
     initial: int = sizes(10, 10, 20)  # untrained nets, for the start of the curves
     # Images enlarged to so many pixels along a side
     upsampled: int = sizes(64, 128, 256)
-    upsampled_n: int = sizes(1500, 2000, 60_000)
+    upsampled_n: int = sizes(1000, 2000, 60_000)
     upsampled_explain: int = sizes(50, 100, 1000)
     upsampled_classifier: classify.Config = classify.Config(
         schedule=Schedule(
-            epochs=sizes(2, 2, 50), batch=sizes(64, 32, 8), lr=sizes(1e-3, 1e-3, 1e-2), drops=sizes((), (), DROPS)
+            epochs=sizes(3, 2, 50), batch=sizes(64, 32, 8), lr=sizes(1e-3, 1e-3, 1e-2), drops=sizes((), (), DROPS)
         ),
-        net=sizes("lenet", "resnet18", "resnet18"),
+        net=sizes("narrow_lenet", "resnet18", "resnet18"),
     )
     # Strokes with their exact tangent space
     exact_n: int = sizes(8000, 20_000, 60_000)  # for the VAE
@@ -65,29 +69,39 @@ class Fractions:
     replica: replicate.Generative = replicate.Generative(
         manifold=vary(
             MANIFOLD,
-            n=sizes(4000, 20_000, 60_000),
+            n=sizes(1500, 20_000, 60_000),
             vae={
-                "schedule": {"epochs": sizes(8, 10, 400), "lr": sizes(1e-3, 1e-3, 5e-4)},
+                "schedule": {
+                    "epochs": sizes(8, 10, 400),
+                    "batch": sizes(32, 64, 64),
+                    "lr": sizes(2e-3, 1e-3, 5e-4),
+                },
                 "anneal": sizes(500, 2000, 10_000),
             },
-            labeller={"n": sizes(2000, 10_000, 60_000), "schedule": {"epochs": sizes(3, 4, 5)}},
-            draw={"train": sizes(1500, 5000, 60_000), "test": sizes(60, 300, 10_000)},
+            labeller={
+                "width": sizes(0.0625, 0.25, 1.0),
+                "n": sizes(1500, 10_000, 60_000),
+                "schedule": {"epochs": sizes(3, 4, 5), "batch": sizes(32, 64, 64)},
+            },
+            draw={"train": sizes(800, 5000, 60_000), "test": sizes(60, 300, 10_000)},
         ),
         classifier=classify.Config(
-            schedule=Schedule(epochs=sizes(4, 8, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (6,), DROPS))
+            schedule=Schedule(epochs=sizes(6, 8, 50), batch=sizes(32, 64, 32), lr=1e-3, drops=sizes((), (6,), DROPS)),
+            net=NET,
         ),
         explain=sizes(60, 300, 10_000),
     )
     # Other data sets, reconstructed by an autoencoder
     others: tuple[str, ...] = sizes(("strokes",), ("fashion_mnist", "cifar10"), ("emnist", "cifar10", "fashion_mnist"))
-    other_n: int = sizes(2000, 10_000, 50_000)
+    other_n: int = sizes(1000, 10_000, 50_000)
     other: replicate.Reconstructive = replicate.Reconstructive(
         autoencoder=autoencoder.Config(
             latents=sizes(40, 144, 144),
-            schedule=Schedule(epochs=sizes(8, 10, 200), batch=64, lr=sizes(1e-3, 1e-3, 1e-4)),
+            schedule=Schedule(epochs=sizes(8, 10, 200), batch=sizes(32, 64, 64), lr=sizes(1e-3, 1e-3, 1e-4)),
         ),
         classifier=classify.Config(
-            schedule=Schedule(epochs=sizes(3, 8, 50), batch=64, lr=1e-3, drops=sizes((), (6,), DROPS))
+            schedule=Schedule(epochs=sizes(6, 8, 50), batch=sizes(32, 64, 64), lr=1e-3, drops=sizes((), (6,), DROPS)),
+            net=NET,
         ),
         explain=sizes(60, 500, 10_000),
     )
