@@ -23,10 +23,14 @@ FREEDOM = 20.0  # of the proposal, a t distribution: its tails are heavier than 
 
 
 class Family(NamedTuple):
-    """One class: a generator (n, k) -> (n, ...), and the log of the weight (n,) that its images carry, if they do."""
+    """One class: a generator (n, k) -> (n, ...), and the log of the weight (n,) that its images carry, if they do.
+
+    `jacobian` (n, k) -> (n, d, k) is the generator's where it is known; else it is computed.
+    """
 
     decode: Decode
     log_weight: Callable[[Tensor], Tensor] | None = None
+    jacobian: Callable[[Tensor], Tensor] | None = None
 
 
 class Exact(NamedTuple):
@@ -62,7 +66,8 @@ class Config:
 
 def stroke_families(size: int = 32) -> list[Family]:
     """The ten classes of the strokes: a renderer each, no weights."""
-    return [Family(partial(strokes.render, digit=digit, size=size)) for digit in range(10)]
+    render, jacobian = (partial(one, size=size) for one in (strokes.render, strokes.jacobian))
+    return [Family(partial(render, digit=y), jacobian=partial(jacobian, digit=y)) for y in range(10)]
 
 
 def labelled_families(decode: Decode, labeller: nn.Module, classes: int = 10) -> list[Family]:
@@ -90,7 +95,7 @@ def log_joint(family: Family, x: Tensor, sigma: float, u: Tensor) -> tuple[Tenso
 
 def precision(family: Family, u: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """The Jacobian J (n, d, k) of the generator, and Gauss and Newton's precision J'J / sigma^2 + I: (n, k, k)."""
-    J = tangent.jacobian(family.decode, u)
+    J = tangent.jacobian(family.decode, u) if family.jacobian is None else family.jacobian(u)
     return J, J.mT @ J / sigma**2 + torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
 
 

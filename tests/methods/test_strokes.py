@@ -26,6 +26,14 @@ def test_the_renderers_jacobian_is_that_of_finite_differences(digit):
 
 
 @pytest.mark.parametrize("digit", DIGITS)
+def test_the_jacobian_that_is_written_out_is_that_of_automatic_differentiation(digit):
+    u = latents(3, seed=digit)
+    for size in (16, 32):
+        wanted = tangent.jacobian(lambda v, size=size: strokes.render(v, digit, size), u)
+        torch.testing.assert_close(strokes.jacobian(u, digit, size), wanted, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("digit", DIGITS)
 def test_the_exact_tangent_space_has_a_direction_for_each_latent(digit):
     u = latents(5, seed=digit)
     basis = strokes.tangent_basis(u, torch.full((5,), digit))
