@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from pags import files, paths
-from pags.book import build, figures
+from pags.book import build, chapters, figures
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -83,6 +83,18 @@ def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
     assert (paths.HTML / "_static" / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1_000_000
     assert not list((paths.BUILD / "running").glob("html"))
     assert browser.complaints(paths.HTML) == []
+
+
+def test_a_page_that_earlier_code_has_made_says_so(executed):
+    build.build()
+    assert "Earlier code made this page" in page("chapters/01_good.html")
+    same = chapters.read("01_good")
+    same.cells.insert(3, nb.new_code_cell("seed = 7", metadata={"tags": ["injected-parameters"]}))
+    assert not build.earlier("01_good", same)
+    same.cells[-1].source += "\n1"
+    assert build.earlier("01_good", same)
+    box = build.status(same, ({}, {"commit": "0123456789abcdef"}), earlier=True)
+    assert "(commit 0123456789)" in box
 
 
 def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):

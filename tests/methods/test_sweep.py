@@ -154,24 +154,37 @@ def test_a_limit_on_threads_limits_the_workers(monkeypatch, allowed, cores):
 
 
 def test_what_is_cached_needs_no_process(tmp_path, monkeypatch):
-    calls = [(make, Config(1.0)), (make, Config(2.0))]
-    first = sweep.cached(calls, seed=0, directory=tmp_path)
+    jobs = [sweep.Job(make, Config(value), seed=0) for value in (1.0, 2.0)]
+    first = sweep.cached(jobs, directory=tmp_path)
     assert [one.tensors["x"][0] for one in first] == [1.0, 2.0]
     assert os.getpid() not in {one.info["process"] for one in first}
     monkeypatch.setattr(sweep, "Processes", None)
-    assert [one.info for one in sweep.cached(calls, seed=0, directory=tmp_path)] == [one.info for one in first]
+    assert [one.info for one in sweep.cached(jobs, directory=tmp_path)] == [one.info for one in first]
     assert not artifacts.ready(make, Config(1.0), seed=1, directory=tmp_path)
 
 
+def test_every_job_has_its_own_seed(tmp_path):
+    jobs = [sweep.Job(draw, Config(1.0), seed=seed) for seed in (3, 4, 3)]
+    first, second, third = sweep.cached(jobs, directory=tmp_path, executor=ThreadPoolExecutor(1))
+    assert first.fingerprint == third.fingerprint != second.fingerprint
+    alone = artifacts.cached(draw, Config(1.0), seed=4, directory=tmp_path)
+    assert torch.equal(second.tensors["x"], alone.tensors["x"])
+    assert not torch.equal(first.tensors["x"], second.tensors["x"])
+
+
+def draw(config, *, seed, device, checkpoint):
+    return {"x": torch.rand(2, generator=torch.Generator().manual_seed(seed))}, {}
+
+
 def test_an_interrupted_grid_goes_on_where_it_was(tmp_path):
-    calls = [(make, Config(value)) for value in (0.0, 1.0, 3.0, 2.0)]
-    failure = r"^1 of 4 jobs failed; the first: cached\(make, Config\(value=3\.0\)\): ValueError: 3 is too many$"
+    jobs = [sweep.Job(make, Config(value), seed=7) for value in (0.0, 1.0, 3.0, 2.0)]
+    failure = r"^1 of 4 jobs failed; the first: make\(7, make, Config\(value=3\.0\)\): ValueError: 3 is too many$"
     with pytest.raises(PagsError, match=failure):
-        sweep.cached(calls, seed=0, directory=tmp_path, executor=ThreadPoolExecutor(1))
+        sweep.cached(jobs, directory=tmp_path, executor=ThreadPoolExecutor(1))
     made = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     assert len(made) == 3
     with pytest.raises(PagsError, match=r"^1 of 1 jobs failed"):
-        sweep.cached(calls, seed=0, directory=tmp_path, executor=ThreadPoolExecutor(1))
+        sweep.cached(jobs, directory=tmp_path, executor=ThreadPoolExecutor(1))
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")} == made
 
 
@@ -246,7 +259,7 @@ def test_what_a_cluster_has_made_lies_here(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv(sweep.SCHEDULER, cluster[0])
     monkeypatch.setattr(artifacts.paths, "ARTIFACTS", tmp_path)  # the workers have another directory
     data = Data("digits", torch.zeros(100, 100), "f" * 64)
-    made = sweep.cached([(make, Config(value), data) for value in (1.0, 2.0)], seed=0)
+    made = sweep.cached([sweep.Job(make, Config(value), data, seed=0) for value in (1.0, 2.0)])
     assert [float(one.tensors["x"][0]) for one in made] == [1.0, 2.0]
     assert len(list(tmp_path.glob("make-*.safetensors"))) == 2
     assert len(list(cluster[1].glob("make-*.safetensors"))) == 2

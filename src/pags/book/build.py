@@ -16,7 +16,7 @@ import nbformat
 import yaml
 
 from pags import PRESETS, paths
-from pags.book import gates, results, scoreboard, terminal
+from pags.book import chapters, gates, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, replace_directory
 
@@ -68,7 +68,9 @@ def assemble(source: Path, preset: str) -> Path:
     (source / "chapters").mkdir(exist_ok=True)
     for chapter, path in found.items():
         notebook = nbformat.read(path, as_version=4)
-        insert_status(notebook, status(notebook, result_files(chapter, preset, path)))
+        insert_status(
+            notebook, status(notebook, result_files(chapter, preset, path), earlier=earlier(chapter, notebook))
+        )
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
     (source / "scoreboard.md").write_text(scoreboard.whole_page(), encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
@@ -97,8 +99,22 @@ def result_files(chapter: str, preset: str, notebook: Path) -> tuple[dict, dict]
     )
 
 
-def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
-    """A small box in Markdown: how and when this page was made."""
+def earlier(chapter: str, notebook: nbformat.NotebookNode) -> bool:
+    """Whether an executed notebook ran other code than the chapter has; the parameters of a run are no code of it."""
+
+    def code(cells: list[nbformat.NotebookNode]) -> list[str]:
+        return [
+            cell.source
+            for cell in cells
+            if cell.cell_type == "code"
+            and not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ()))
+        ]
+
+    return code(notebook.cells) != code(chapters.read(chapter).cells)
+
+
+def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, earlier: bool = False) -> str:
+    """A small box in Markdown: how and when this page was made, and whether by `earlier` code than the chapter has."""
     result, run = files
     papermill = notebook.metadata.get("papermill", {})
     facts = {
@@ -111,6 +127,9 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict]) -> str:
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
     line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
+    if earlier:
+        commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
+        line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run."
     return f":::{{div}} pags-status\n{line}\n:::"
 
 

@@ -30,7 +30,9 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
     path = build.executed(chapter, preset)
     if path is None:
         return (chapter, preset, "", "", places[0], "") if places else None
-    about = nbformat.read(path, as_version=4).metadata.get("papermill", {})
+    notebook = nbformat.read(path, as_version=4)
+    about = notebook.metadata.get("papermill", {})
+    places += ["by earlier code"] if build.earlier(chapter, notebook) else []
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
     result, _ = build.result_files(chapter, preset, path)
     return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
