@@ -76,7 +76,7 @@ def settings(chapter: str) -> None:
 def verdict(holds: bool) -> str:
     """ "✓ holds" or "✗ does not hold" as HTML."""
     kind, mark, words = ("reproduced", "✓", "holds") if holds else ("not-reproduced", "✗", "does not hold")
-    return f'<strong class="pags-verdict pags-{kind}"><span aria-hidden="true">{mark}</span> {words}</strong>'
+    return f'<strong class="pags-verdict pags-{kind}"><span aria-hidden="true">{mark}</span>&nbsp;{words}</strong>'
 
 
 def checks(run: Any, *rows: tuple[str, str, float]) -> None:
