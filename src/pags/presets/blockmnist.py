@@ -16,23 +16,32 @@ class BlockMnist:
 
     data: str = sizes("strokes", "mnist", "mnist")
     n: int = sizes(600, 6000, 12_665)  # training images for the MLPs
-    conv_n: int = sizes(300, 4000, 12_665)  # training images for LeNet and ResNet18
+    conv_n: int = sizes(200, 4000, 12_665)  # training images for LeNet and ResNet18
     test: int = sizes(300, 2115, 2115)
     explain: int = sizes(100, 500, 2115)  # test images
     top: float = 0.05  # share of an image's pixels that counts as highlighted
     mlp: classify.Config = classify.Config(
-        schedule=sizes(ADAM, vary(SGD_D, epochs=40, drops=(20,)), SGD_D), net="mlp", dropout=False
+        schedule=sizes(vary(ADAM, batch=50, lr=2e-3), vary(SGD_D, epochs=40, drops=(20,)), SGD_D),
+        net=sizes("narrow_mlp", "mlp", "mlp"),
+        dropout=False,
     )
     mlp_robust: classify.Config = vary(
-        mlp, schedule=sizes(ADAM, vary(ADAM, epochs=12, batch=100), SGD_D), budgets=(4.0,), pgd_steps=sizes(4, 7, 20)
+        mlp,
+        schedule=sizes(vary(ADAM, epochs=15, batch=60, lr=3e-3), vary(ADAM, epochs=12, batch=100), SGD_D),
+        budgets=(4.0,),
+        pgd_steps=sizes(3, 7, 20),
     )
     lenet: classify.Config = classify.Config(
-        schedule=sizes(vary(ADAM, epochs=4, batch=20), vary(ADAM, epochs=4, batch=50), SGD_D),
-        net="lenet",
+        schedule=sizes(vary(ADAM, epochs=6, batch=20), vary(ADAM, epochs=4, batch=50), SGD_D),
+        net=sizes("narrow_lenet", "lenet", "lenet"),
         dropout=False,
     )
     lenet_robust: classify.Config = vary(lenet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
-    resnet: classify.Config = vary(lenet, net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"))
+    resnet: classify.Config = vary(
+        lenet,
+        schedule=sizes(vary(ADAM, epochs=3, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
+        net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
+    )
     resnet_robust: classify.Config = vary(resnet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
     repetitions: int = sizes(3, 5, 5)  # of the MLPs
     eps: tuple[float, ...] = sizes((0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
