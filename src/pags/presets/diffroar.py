@@ -18,7 +18,10 @@ class Roar:
     digits_test: int = sizes(500, 2000, 10_000)
     digits_net: classify.Config = classify.Config(
         schedule=Schedule(
-            epochs=sizes(8, 5, 50), batch=sizes(50, 64, 32), lr=1e-3, drops=sizes((), (), (10, 20, 30, 40))
+            epochs=sizes(8, 5, 50),
+            batch=sizes(100, 64, 32),
+            lr=sizes(2e-3, 1e-3, 1e-3),
+            drops=sizes((), (), (10, 20, 30, 40)),
         ),
         net=sizes("narrow_mlp", "lenet", "lenet"),
         dropout=sizes(False, True, True),
@@ -37,7 +40,7 @@ class Roar:
     images_n: int = sizes(1000, 6000, 60_000)
     images_test: int = sizes(500, 2000, 10_000)
     net: classify.Config = classify.Config(
-        schedule=sizes(Schedule(epochs=8, batch=50, lr=1e-3), Schedule(epochs=8, batch=100, lr=1e-3), SGD_D),
+        schedule=sizes(Schedule(epochs=8, batch=100, lr=2e-3), Schedule(epochs=8, batch=100, lr=1e-3), SGD_D),
         net=sizes("narrow_mlp", "mlp", "mlp"),
         dropout=False,
     )
@@ -52,7 +55,7 @@ class Roar:
     repetitions: int = sizes(3, 3, 5)
     share: float = 0.1  # at which the variants are measured
     other_retrained: classify.Config = classify.Config(
-        schedule=sizes(Schedule(epochs=4, batch=25, lr=1e-3), Schedule(epochs=5, batch=50, lr=1e-3), SGD_D),
+        schedule=sizes(Schedule(epochs=3, batch=25, lr=2e-3), Schedule(epochs=5, batch=50, lr=1e-3), SGD_D),
         net=sizes("narrow_lenet", "narrow_lenet", "lenet"),
         dropout=False,
     )
