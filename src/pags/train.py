@@ -47,7 +47,7 @@ class Schedule:
     def optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         """Adam, or SGD if `adam` is false."""
         if self.adam:
-            return torch.optim.Adam(net.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+            return torch.optim.Adam(net.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
         return torch.optim.SGD(net.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
