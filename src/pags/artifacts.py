@@ -1,9 +1,9 @@
 """Cache of what takes long to make: trained models and generated data sets, as safetensors files.
 
 An artifact's key is made of everything that can change it: the maker's configuration, the seed, the kind of device,
-the fingerprints of the inputs, and the source of the maker with every module that it builds on. Comments, docstrings
-and plots are no part of it. A file that does not agree with its own digest is made again. One process makes; others
-that want the same wait for it.
+the fingerprints of the inputs, torch's version, and the source of the maker with every module that it builds on.
+Comments, docstrings and plots are no part of it. A file that does not agree with its own digest is made again. One
+process makes; others that want the same wait for it.
 """
 
 import ast
@@ -146,7 +146,6 @@ def store(
     device: torch.device = CPU,
     directory: Path | None = None,
     key: str | None = None,
-    seconds: float = 0.0,
 ) -> None:
     """Write, for `cached` to find, what `make` would have returned; nothing happens where that lies already.
 
@@ -157,11 +156,16 @@ def store(
         raise PagsError(f"a worker's {make.__name__} is not the one here: install the same version of pags everywhere")
     path = _place(make, recipe, directory or paths.ARTIFACTS)
     if not path.exists():
-        _write(path, tensors, info, recipe, seconds=seconds)
+        with locked(path, progress.say, f"another process is making {path.name}: waiting for it"):
+            if not path.exists():
+                _write(path, tensors, info, recipe)
 
 
 def seconds(path: Path) -> float:
-    """Seconds of a processor that making the artifact at `path` took, without those made on the way; 0 if unknown."""
+    """Seconds of a processor that making the artifact at `path` took, without those made on the way.
+
+    0 where that is not known: it was made on another machine, or with others in step.
+    """
     with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
         return float(file.metadata()["seconds"])
     return 0.0
@@ -199,6 +203,7 @@ def _recipe(make: Maker, config: Any, inputs: tuple, seed: int, device: torch.de
         "config": [type(config).__qualname__, asdict(config)],
         "seed": operator.index(seed),
         "device": device.type,
+        "torch": torch.__version__,
         "inputs": [one.fingerprint for one in inputs],
         "source": _own_source(make.__module__),
     }
@@ -260,7 +265,7 @@ def _undocumented(tree: ast.AST) -> ast.AST:
 
 
 def _write(
-    path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any], *, seconds: float
+    path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any], recipe: dict[str, Any], *, seconds: float = 0.0
 ) -> None:
     tensors = _separate(tensors)
     text = json.dumps(info)

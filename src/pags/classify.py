@@ -31,7 +31,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 class Config:
     """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps, or an Linf one (`linf`).
 
-    `shuffle_labels` gives every training image the label of another.
+    A budget holds per image, with `per_batch` (L2 only) for a whole batch. `shuffle_labels` permutes the labels.
     """
 
     schedule: train.Schedule

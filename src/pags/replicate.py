@@ -70,7 +70,7 @@ def generative(
     made = generate.build(config.manifold, seed=seed, device=device, data_dir=place.directory)
     test = made.test.first(config.explain)
     basis = tangent.tangent_basis(made.vae.decode, data.latents(test).to(device))
-    probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
+    probe = watch.probe(test.x, test.y, basis)
     return explained(config.classifier, made.train, probe, seed=seed, device=device, checkpoint=checkpoint)
 
 
@@ -95,7 +95,7 @@ def reconstructive(
         parts[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
     test = parts["test"]
     basis = tangent.tangent_basis(net.decode, data.latents(test))
-    probe = watch.Probe(test.x, test.y, basis, test.fingerprint)
+    probe = watch.probe(test.x, test.y, basis)
     fractions, info = explained(
         config.classifier, parts["train"], probe, seed=seed, device=device, checkpoint=checkpoint
     )

@@ -283,7 +283,7 @@ def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[d
         return F.cross_entropy(torch.func.functional_call(blank, own, (x,)), y)
 
     plans = [train.batches(len(images.y), schedule, seed=job.seed) for job in jobs]
-    total = schedule.epochs * -(-len(images.y) // schedule.batch)
+    total = schedule.epochs * schedule.steps(len(images.y))
     for steps in progress.bar(zip(*plans, strict=True), f"{len(jobs)} nets", total=total):
         rows = [step[2].to(device) for step in steps]
         x = torch.stack([view(c, here, here.x[r], o[r]) for c, r, o in zip(configs, rows, ranks, strict=True)])

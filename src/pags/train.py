@@ -36,6 +36,10 @@ class Schedule:
     factor: float = 0.1
     stop: float | None = None
 
+    def steps(self, n: int) -> int:
+        """The steps of an epoch of n examples; the last batch may be smaller."""
+        return -(-n // self.batch)
+
     def reached(self, history: list[dict[str, float]]) -> bool:
         """Whether the last epoch's mean loss ends the training."""
         return self.stop is not None and history[-1]["loss"] < self.stop
@@ -63,7 +67,7 @@ def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[No
 
 def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterator[tuple]:
     """(epoch, step, rows, generator) of every step from epoch `first` on; each epoch depends on (seed, epoch) alone."""
-    steps = -(-n // schedule.batch)
+    steps = schedule.steps(n)
     for epoch in range(first, schedule.epochs):
         generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
         for i, rows in enumerate(torch.randperm(n, generator=generator).split(schedule.batch)):
@@ -114,7 +118,7 @@ def fit(
         history, first = state["history"], state["epoch"]
         if schedule.reached(history):
             first = schedule.epochs
-    n, steps = len(data[0]), -(-len(data[0]) // schedule.batch)
+    n, steps = len(data[0]), schedule.steps(len(data[0]))
     totals: dict[str, Tensor] = {}
     plan = batches(n, schedule, seed=seed, first=first)
     for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
@@ -136,7 +140,8 @@ def fit(
             if stopped:
                 break
     if watch is not None and schedule.epochs * steps in watch_at:
-        history.append({"step": schedule.epochs * steps, **watch(net.eval())})
+        done = max(entry.get("epoch", 0) for entry in history) * steps  # fewer than planned, if the loss ended it
+        history.append({"step": done, **watch(net.eval())})
     net.eval()
     return history
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pags import attribution, classify, tangent, train
 from pags.artifacts import Checkpoint
-from pags.data import Dataset
+from pags.data import Dataset, fingerprint
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Probe:
     y: Tensor
     basis: Tensor
     fingerprint: str
+
+
+def probe(x: Tensor, y: Tensor, basis: Tensor) -> Probe:
+    """A `Probe` on the CPU with the fingerprint of its content."""
+    x, y, basis = x.cpu(), y.cpu(), basis.cpu()
+    return Probe(x, y, basis, fingerprint([x, y, basis]))
 
 
 @dataclass(frozen=True)
@@ -67,5 +73,5 @@ def fit(
         device=device,
         checkpoint=checkpoint,
         watch=partial(look, probe),
-        watch_at=steps(classifier.schedule.epochs * -(-len(images.y) // classifier.schedule.batch), config.looks),
+        watch_at=steps(classifier.schedule.epochs * classifier.schedule.steps(len(images.y)), config.looks),
     )

@@ -29,7 +29,7 @@ def test_two_runs_are_both_shown_and_decide_nothing_that_lies_near_them(run):
         **{"value": pytest.approx(0.35), "low": None, "high": None, "n": 2, "unit": "share", "runs": 2},
         "each": pytest.approx([0.2, 0.5]),
     }
-    assert run.ci("two") == "0.200 and 0.500 (n = 2)"
+    assert run.ci("two") == "0.200 and 0.500 (n = 2 runs)"
     assert run.side("two") == "not told apart from"
     run.record("close", [[0.349] * 3, [0.351] * 3], unit="share")
     assert run.side("close") == "above"

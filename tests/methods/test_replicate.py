@@ -36,7 +36,7 @@ def images():
 def a_probe(n=8, k=3):
     g = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(n, 1024, k, generator=g)).Q
-    return watch.Probe(torch.rand(n, 1, 32, 32, generator=g), torch.zeros(n).long(), basis, "probe")
+    return watch.probe(torch.rand(n, 1, 32, 32, generator=g), torch.zeros(n).long(), basis)
 
 
 def test_explaining_is_training_and_then_asking(images):

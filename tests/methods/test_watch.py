@@ -26,7 +26,8 @@ def test_steps_are_spaced_in_log(last, count):
 def test_the_fraction_is_watched_at_the_probe():
     images = data.load("strokes", "train", n=48, size=12)
     basis = torch.linalg.qr(torch.randn(10, 144, 4, generator=torch.Generator().manual_seed(0))).Q
-    probe = watch.Probe(images.x[:10], images.y[:10], basis, "0")
+    probe = watch.probe(images.x[:10], images.y[:10], basis)
+    assert probe.fingerprint != watch.probe(images.x[:10], images.y[:10], -basis).fingerprint
     options = {"seed": 0, "device": torch.device("cpu")}
     tensors, info = watch.fit(watch.Config(CONFIG, looks=4), images, probe, **options)
     entries = [entry for entry in info["history"] if "step" in entry]

@@ -134,7 +134,7 @@ def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) 
     if check.relation == "equals":
         return HOLDS if abs(measured["value"] - than["value"]) <= check.tolerance else FAILS
     left, right = (measured, than) if check.relation == "above" else (than, measured)
-    (low, high), (least, most) = results.ends(left), results.ends(right)
+    (low, high), (least, most) = results.limits(left), results.limits(right)
     if low > most:
         return HOLDS
     exact = not any(metric["low"] is not None or metric.get("each") for metric in (measured, than))

@@ -105,8 +105,8 @@ class Run:
     _artifacts: set[str] = field(default_factory=set)
     _start: float = field(default_factory=time.monotonic)
 
-    def generator(self, offset: int | str = 0) -> "torch.Generator":
-        """A CPU generator made of the seed and `offset`; another offset gives independent numbers."""
+    def generator(self, offset: object = 0) -> "torch.Generator":
+        """A CPU generator made of the seed and of how `offset` is written; another one gives independent numbers."""
         import torch
 
         digest = hashlib.sha256(f"{self.seed} {offset!r}".encode()).digest()
@@ -135,7 +135,7 @@ class Run:
         return self.use(generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir))
 
     def job(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "sweep.Job":
-        """A job for `grid`; another repetition has another seed."""
+        """A job for `grid`; repetition r has the run's seed + r: neighbouring seeds have some in common."""
         from pags import sweep
 
         return sweep.Job(make, config, *inputs, seed=self.seed + repetition)
@@ -177,7 +177,7 @@ class Run:
 
         Intervals are those of `stats.summary`, inside the bounds that the unit has (`BOUNDS`; a difference of two
         shares has the unit "difference"). A number may come with its own `low`, `high` and `n`. Raises PagsError for
-        what is not finite or out of bounds, UsageError for a name or an interval that cannot be meant.
+        what is not finite, out of bounds or no interval, UsageError for a name that cannot be meant.
         """
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"metric name {name!r}: write letters, digits, dots, dashes, like 'fraction.gradient'")
@@ -196,19 +196,19 @@ class Run:
         return self._metrics[name]
 
     def ci(self, name: str, sign: str = "", places: int = 3) -> str:
-        """A recorded metric with its interval, "0.310 [0.301, 0.319]", or both of two runs: "0.31 and 0.33 (n = 2)".
+        """A recorded metric and its interval, "0.310 [0.301, 0.319]", or both of two: "0.31 and 0.33 (n = 2 runs)".
 
         `sign` "+" shows the sign of a difference.
         """
         m, form = self._metrics[name], f"{sign}.{places}f"
         if each := m.get("each"):
-            return " and ".join(f"{value:{form}}" for value in each) + " (n = 2)"
+            return " and ".join(f"{value:{form}}" for value in each) + f" (n = 2{' runs' if m.get('runs') else ''})"
         ends = "" if m["low"] is None else f" [{m['low']:{form}}, {m['high']:{form}}]"
         return f"{m['value']:{form}}{ends}"
 
     def side(self, name: str, above: str = "above", below: str = "below", neither: str = "not told apart from") -> str:
         """On which side of zero a recorded difference lies with all its interval, in these words."""
-        low, high = ends(self._metrics[name])
+        low, high = limits(self._metrics[name])
         return above if low > 0 else below if high < 0 else neither
 
     def results(self) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
     return {"artifacts": len(files), "cached": there, "seconds_to_make": round(spent, 1)}
 
 
-def ends(metric: Mapping[str, Any]) -> tuple[float, float]:
+def limits(metric: Mapping[str, Any]) -> tuple[float, float]:
     """The ends by which a metric is told from a number or another metric: its interval, or its value if it is exact.
 
     Two values without an interval are told apart by Student's t of one degree of freedom: far from both of them.

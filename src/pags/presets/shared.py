@@ -25,7 +25,7 @@ MANIFOLD = generate.Config(
 SGD_A = Schedule(epochs=200, batch=128, lr=0.025, drops=(150, 175), adam=False, momentum=0.9, weight_decay=5e-4)
 NET_A = classify.Config(
     schedule=sizes(Schedule(epochs=4, batch=32, lr=2e-3), Schedule(epochs=6, batch=64, lr=2e-3), SGD_A),
-    net=sizes("narrow_lenet", "narrow_lenet", "small_resnet18"),
+    net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18"),
     dropout=False,
     pgd_steps=sizes(3, 5, 10),
 )
