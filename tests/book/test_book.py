@@ -134,12 +134,15 @@ def test_a_broken_build_leaves_the_book_that_stands(executed):
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
         build.build("paper")
-    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, paper"):
+    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, paper, best"):
         build.build("quickly")
 
 
 def test_a_published_chapter_serves_where_none_was_run_here(house):
     put(paths.PUBLISHED, paths.PUBLISHED, "standard", date="2024-01-01")
+    best = build.executed("01_good", "best")
+    assert best == paths.PUBLISHED / "standard" / "01_good.ipynb"
+    assert build.result_files("01_good", best)[0]["preset"] == "standard"
     source = build.assemble(house / "work" / "source", "standard")
     assert "run on **2024-01-01**" in (source / "chapters" / "01_good.ipynb").read_text()
     put(paths.EXECUTED, paths.RESULTS, "standard", date="2025-02-02")

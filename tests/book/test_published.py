@@ -9,10 +9,13 @@ from pags.book import build, chapters, gates
 NOTEBOOKS = sorted(paths.PUBLISHED.glob("*/*.ipynb"))
 
 
-@pytest.mark.parametrize("preset", ["quick", "standard"])
-def test_every_chapter_of_the_book_is_published(preset):
+def test_every_chapter_of_the_book_is_published_at_quick_and_all_but_theory_on_real_data():
     listed = build.listed_chapters(paths.BOOK / "_toc.yml")
-    assert [name for name in listed if not (paths.PUBLISHED / preset / f"{name}.ipynb").exists()] == []
+    there = {
+        preset: {path.stem for path in NOTEBOOKS if path.parent.name == preset} for preset in ("quick", "standard")
+    }
+    assert set(listed) - there["quick"] == set()
+    assert {name for name in listed if not name.startswith("01")} - there["standard"] == set()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -20,6 +20,7 @@ from pags.book import chapters, gates, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, replace_directory
 
+BEST = "best"  # in place of a preset: each chapter's largest
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 
@@ -39,9 +40,12 @@ ROLES = {
 
 
 def build(preset: str = "quick") -> Path:
-    """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails."""
-    if preset not in PRESETS:
-        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join(PRESETS)}")
+    """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails.
+
+    At "best" each chapter is shown as executed at the largest preset at which it was.
+    """
+    if preset not in (*PRESETS, BEST):
+        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
     work = paths.BUILD / "running" / "html"
     with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
@@ -68,9 +72,7 @@ def assemble(source: Path, preset: str) -> Path:
     (source / "chapters").mkdir(exist_ok=True)
     for chapter, path in found.items():
         notebook = nbformat.read(path, as_version=4)
-        insert_status(
-            notebook, status(notebook, result_files(chapter, preset, path), earlier=earlier(chapter, notebook))
-        )
+        insert_status(notebook, status(notebook, result_files(chapter, path), earlier=earlier(chapter, notebook)))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
     (source / "scoreboard.md").write_text(scoreboard.whole_page(), encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
@@ -84,14 +86,16 @@ def listed_chapters(toc: Path) -> list[str]:
 
 
 def executed(chapter: str, preset: str) -> Path | None:
-    """The executed notebook: the one run here, else the published one, else None."""
-    places = (paths.EXECUTED, paths.PUBLISHED)
-    return next((p for place in places if (p := place / preset / f"{chapter}.ipynb").exists()), None)
+    """The executed notebook: the one run here, else the published one, else None; at "best" of the largest preset."""
+    some = reversed(PRESETS) if preset == BEST else (preset,)
+    places = [place / one / f"{chapter}.ipynb" for one in some for place in (paths.EXECUTED, paths.PUBLISHED)]
+    return next((place for place in places if place.exists()), None)
 
 
-def result_files(chapter: str, preset: str, notebook: Path) -> tuple[dict, dict]:
+def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
     """Results and run record that belong to an executed notebook; empty where they are missing. PagsError: damaged."""
-    directory = (paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED) / preset
+    whole = paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED
+    directory = whole / notebook.parent.name
     result, run = (directory / f"{chapter}{suffix}" for suffix in (".json", ".run.json"))
     return (
         results.load(result) if result.exists() else {},

@@ -74,7 +74,12 @@ def expect(name: str, value: object, kind: type) -> Any:
 
 
 @command.command()
-@click.option("--preset", default="quick", show_default=True, help="Show the chapters as executed at this preset.")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    help="Show the chapters as executed at this preset, or at the best of each.",
+)
 def build(preset) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build

@@ -34,7 +34,7 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
     about = notebook.metadata.get("papermill", {})
     places += ["by earlier code"] if build.earlier(chapter, notebook) else []
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
-    result, _ = build.result_files(chapter, preset, path)
+    result, _ = build.result_files(chapter, path)
     return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
 
 
