@@ -37,7 +37,7 @@ def aloud(pytestconfig):
 @pytest.fixture(scope="session")
 def executed(aloud):
     """All chapters, run through papermill; nothing else is worth testing if one fails."""
-    assert aloud("pags", "run", "--preset", "quick") == 0, "a chapter failed; its message stands above"
+    assert aloud("pags", "run", "--preset", "quick", "--jobs", "2") == 0, "a chapter failed; its message stands above"
     return paths.EXECUTED / "quick"
 
 
