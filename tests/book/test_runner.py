@@ -10,12 +10,13 @@ import threading
 import time
 from contextlib import nullcontext
 
+import nbclient
 import nbformat
 import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import runner
+from pags.book import chapters, runner
 from pags.errors import PagsError, UsageError
 
 HEAD = """# A chapter
@@ -297,3 +298,53 @@ def test_an_interrupt_ends_the_run_and_its_kernel(house, sleeping):
     assert process.stderr.read().splitlines()[-1] == "pags: interrupted"
     wait_for(lambda: ended(kernel))
     assert {path.read_text() for path in places("04_sleeps")} == {"earlier"}
+
+
+# The promise of equal bytes
+
+TRAINS = """
+    import torch
+    from pags import classify, train
+    from pags.book import results
+
+    run = results.begin(NAME, seed=3)
+    images = run.load("strokes", "train", n=96)
+    config = classify.Config(train.Schedule(epochs=2, batch=48, lr=0.01))
+    jobs = {r: run.job(classify.fit, config, images, repetition=r) for r in range(2)}
+    for r, made in run.grid(jobs).items():
+        for name, tensor in made.tensors.items():
+            run.record(f"weights.{r}.{name}", float(tensor.double().sum()))
+    loss = torch.nn.functional.conv2d(images.x, torch.randn(8, 1, 9, 9, generator=run.generator())).tanh().sum()
+    run.record("loss", float(loss))
+    run.save()
+"""
+
+
+def as_in_jupyter(name, build, monkeypatch, threads):
+    """Execute a chapter as a reader of Jupyter does: no command of ours sets up its kernel."""
+    with monkeypatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(threads))
+        patch.setenv("PAGS_BUILD", str(build))
+        nbclient.execute(chapters.read(name), kernel_name="python3", cwd=str(paths.NOTEBOOKS))
+    return build / "results" / "quick" / f"{name}.json"
+
+
+@pytest.mark.slow
+def test_one_seed_gives_the_same_bytes_however_a_chapter_is_run(house, monkeypatch):
+    one, other = "01a_robustness_theory", "01b_manifold_theory"
+    for name in (one, other):
+        write_chapter(house, name, TRAINS.replace("NAME", repr(name)))
+    assert run(one) == []
+    plain = (paths.RESULTS / "quick" / f"{one}.json").read_bytes()
+    shared = paths.BUILD
+    for path in sorted(paths.ARTIFACTS.glob("*.safetensors"))[:1]:
+        path.unlink()  # one is read from the cache, one is made
+    for place in ("alone", "together"):
+        for name in ("ARTIFACTS", "EXECUTED", "RESULTS", "FAILED"):
+            monkeypatch.setattr(paths, name, house / place / name.lower())
+        monkeypatch.setattr(paths, "BUILD", house / place)
+        assert run(*((one, other) if place == "together" else (one,)), at_once=2) == []
+        assert (paths.RESULTS / "quick" / f"{one}.json").read_bytes() == plain
+    for threads in (1, 4):
+        assert as_in_jupyter(one, house / f"omp-{threads}", monkeypatch, threads).read_bytes() == plain
+    assert as_in_jupyter(one, shared, monkeypatch, 4).read_bytes() == plain

@@ -44,7 +44,7 @@ def test_the_fraction_is_watched_at_the_probe():
 
 
 def test_what_watches_is_no_part_of_what_is_trained():
-    sources = artifacts._sources("pags")
+    sources = artifacts.sources("pags")
     changed = sources | {"pags.attribution": sources["pags.attribution"] + "\nANOTHER = 1\n"}
     before, after = (
         [artifacts.source_hash(f"pags.{module}", some) for module in ("classify", "watch")]
