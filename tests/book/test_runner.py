@@ -316,7 +316,7 @@ TRAINS = """
             run.record(f"weights.{r}.{name}", float(tensor.double().sum()))
     loss = torch.nn.functional.conv2d(images.x, torch.randn(8, 1, 9, 9, generator=run.generator())).tanh().sum()
     run.record("loss", float(loss))
-    run.save()
+    saved = run.save()
 """
 
 
