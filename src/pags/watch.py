@@ -75,7 +75,8 @@ def look(probe: Probe, config: Config, net: nn.Module) -> dict[str, float]:
         rows = cosines(probe, net, attribution.METHODS[name], generator=rng, samples=config.samples).norm(dim=1)
         there = rows[rows.isfinite()]
         low, high = there.quantile(torch.tensor([0.05, 0.95])).tolist() if len(there) else (torch.nan, torch.nan)
-        found |= {name: float(there.mean()), f"{name} se": float(there.std() / len(there) ** 0.5)}
+        error = float(there.std()) / len(there) ** 0.5 if len(there) > 1 else torch.nan
+        found |= {name: float(there.mean()), f"{name} se": error}
         found |= {f"{name} q05": low, f"{name} q95": high, f"{name} none": 1 - len(there) / len(rows)}
     return found
 

@@ -43,7 +43,7 @@ class Fractions:
             schedule=Schedule(epochs=sizes(4, 8, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (), DROPS)),
             net=sizes("narrow_lenet", "lenet", "lenet"),
         ),
-        looks=sizes(10, 16, 60),  # about so many in a training, its ends among them
+        looks=sizes(10, 18, 60),  # about so many in a training, its ends among them
         methods=ALL,
         samples=sizes(8, 10, 25),
     )
@@ -74,7 +74,7 @@ class Fractions:
     upsampled_n: int = sizes(500, 2000, 60_000)
     upsampled_explain: int = sizes(30, 100, 1000)
     upsampled_lenet: classify.Config = classify.Config(
-        schedule=Schedule(epochs=sizes(6, 6, 50), batch=sizes(32, 32, 8), lr=1e-3, drops=sizes((), (), DROPS)),
+        schedule=Schedule(epochs=sizes(6, 4, 50), batch=sizes(32, 32, 8), lr=1e-3, drops=sizes((), (), DROPS)),
         net=sizes("narrow_lenet", "lenet", "lenet"),
     )
     upsampled_resnet: classify.Config = vary(
