@@ -161,6 +161,14 @@ def store(
                 _write(path, tensors, info, recipe)
 
 
+def whole(path: Path) -> bool:
+    """Whether the file at `path` is an artifact, of the key in its name and with the content of its own digest."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        key = file.metadata()["key"]
+        return path.stem.endswith(f"-{key[:20]}") and _read(path, key) is not None
+    return False
+
+
 def seconds(path: Path) -> float:
     """Seconds of a processor that making the artifact at `path` took, without those made on the way.
 

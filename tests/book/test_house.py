@@ -222,7 +222,7 @@ def test_make_needs_nothing_but_python():
     ("target", "steps"),
     [
         ("book", ["setup", "pags run", "pags build"]),
-        ("test", ["setup", "lint", "pytest;"]),
+        ("test", ["setup", "lint", 'pytest -m "not slow" -n', "pytest -m slow"]),
         ("check", ["lint", '"not slow"']),
         ("lint", ["ruff check .", "ruff format --check", "bin/mypy", "lint_chapters.py"]),
     ],
