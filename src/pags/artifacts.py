@@ -35,6 +35,7 @@ CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
 MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
+GPU = {"pags.accelerate"}  # no key of what a CPU makes holds their source
 
 
 class Artifact(NamedTuple):
@@ -213,7 +214,7 @@ def _recipe(make: Maker, config: Any, inputs: tuple, seed: int, device: torch.de
         "device": device.type,
         "torch": torch.__version__,
         "inputs": [one.fingerprint for one in inputs],
-        "source": _own_source(make.__module__),
+        "source": _own_source(make.__module__, device.type),
     }
 
 
@@ -222,9 +223,10 @@ def _hash(recipe: Any) -> str:
 
 
 @functools.cache
-def _own_source(module: str) -> str:
-    """`source_hash` among the sources that this process began with."""
-    return source_hash(module, _sources("pags") | _sources(module.partition(".")[0]))
+def _own_source(module: str, device: str) -> str:
+    """`source_hash` among the sources that this process began with, without what a CPU does not run."""
+    sources = _sources("pags") | _sources(module.partition(".")[0])
+    return source_hash(module, {name: text for name, text in sources.items() if device == "cuda" or name not in GPU})
 
 
 def source_hash(module: str, sources: Mapping[str, str]) -> str:
