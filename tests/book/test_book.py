@@ -128,7 +128,7 @@ def test_what_has_changed_since_a_run_is_named(house, monkeypatch):
 
 
 def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch):
-    before = origin.digests("03_tangent_fractions", "pags.presets.fractions")
+    before = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")
     assert {"pags.stats", "pags.tangent", "pags.attribution", "pags.vae", "pags.presets.fractions"} <= before.keys()
     assert artifacts.MOVERS.isdisjoint(before)
     presets_ = artifacts.sources("pags.presets")
@@ -142,7 +142,7 @@ def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch
         place = {"pags": artifacts.sources("pags"), "pags.presets": presets_ | {"pags.presets.fractions": changed}}
         with monkeypatch.context() as patch:
             patch.setattr(artifacts, "sources", place.get)
-            after = origin.digests("03_tangent_fractions", "pags.presets.fractions")
+            after = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")
         assert {name for name in after if after[name] != before[name]} == differs
 
 

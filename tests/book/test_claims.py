@@ -501,5 +501,5 @@ def test_the_books_checks_say_in_words_what_they_compare_without_names_and_an_eq
 
 def test_the_user_study_is_cited_with_the_fractions_of_table_1():
     ledger = {claim.id: claim.reference for claim in claims.load()}
-    assert "0.27 and 0.43" in ledger["B-43-other-data"]
+    assert all(one in ledger["B-43-other-data"] for one in ("0.27", "0.43"))
     assert all(pair in ledger["B-44-user-study"] for pair in ("0.27 and 0.43", "0.32 and 0.38"))

@@ -39,7 +39,7 @@ def house(tmp_path, monkeypatch):
     presets = SimpleNamespace(NAMES=("quick", "standard"), get=lambda chapter, preset, overrides: Config())
     monkeypatch.setitem(sys.modules, "pags.presets", presets)
     monkeypatch.setattr(pags, "presets", presets, raising=False)
-    monkeypatch.setattr(origin, "digests", lambda chapter, settings: {"pags.stats": "0123", settings: "4567"})
+    monkeypatch.setattr(origin, "digests", lambda chapter, settings, device: {"pags.stats": "0123"})
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "PUBLISHED", tmp_path / "published")
     return presets

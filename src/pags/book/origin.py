@@ -15,13 +15,14 @@ from pags.errors import UsageError
 ALWAYS = "pags.stats"  # every interval comes from it, whatever a chapter imports
 
 
-def digests(chapter: str, settings: str) -> dict[str, str]:
+def digests(chapter: str, settings: str, device: str) -> dict[str, str]:
     """Module -> digest of its code, for all that the chapter's cells and its module of `settings` import.
 
-    Comments, docstrings and the values of settings do not count: a run records those that it used.
+    What this kind of device does not run, comments and the values of settings do not count: a run records these.
     """
     cells = _code(chapters.read(chapter)) if chapters.source(chapter).exists() else []
-    sources = artifacts.sources("pags") | _without_values(artifacts.sources("pags.presets"))
+    sources = artifacts.run_on(device, artifacts.sources("pags"))
+    sources |= _without_values(artifacts.sources("pags.presets"))
     roots = {name for cell in cells for name in artifacts.imports(_tree(cell), "")} | {settings, ALWAYS}
     return artifacts.digests((roots & sources.keys()) - artifacts.MOVERS, sources)
 
@@ -42,7 +43,7 @@ def changes(chapter: str, notebook: NotebookNode, result: Mapping[str, Any]) -> 
     found += [] if json.loads(json.dumps(asdict(config))) == used["config"] else ["settings"]
     if "source" not in result:
         return [*found, "what was not recorded"]
-    before, now = result["source"], digests(chapter, type(config).__module__)
+    before, now = result["source"], digests(chapter, type(config).__module__, used["device"])
     return found + sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
