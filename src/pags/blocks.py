@@ -204,39 +204,31 @@ class Settings:
 
 
 def refuse(settings: Settings, data_dir: Path | str | None = None) -> None:
-    """Raise what `build` would raise, without drawing all images, and a UsageError where they take more than `ROOM`."""
+    """Raise what `build` would raise, before it draws an image, and a UsageError where they take more than `ROOM`."""
     for split, n in {"train": settings.train, "test": settings.test}.items():
-        y = _renumbered(settings.signal, data.labels(settings.signal, split, data_dir), settings.classes, n or None)
-        signal, null = _sources(settings, split, data_dir, n=1)
-        many = n or int((y >= 0).sum())
-        if (size := 4 * many * settings.blocks * signal.x[0].numel()) > ROOM:
+        y, c = data.outline(settings.signal, split, data_dir)
+        others = c if settings.null == "patch" else data.outline(settings.null, split, data_dir)[1]
+        many = n or int((_renumbered(settings.signal, y, settings.classes, n or None) >= 0).sum())
+        if (size := 4 * many * settings.blocks * c * settings.size**2) > ROOM:
             raise UsageError(
                 f"{many} images of {settings.blocks} blocks take {size / 2**30:.3g} GiB, more than {ROOM / 2**30:g}: "
                 "ask for fewer with --blocks, --train and --test"
             )
         places(1, blocks=settings.blocks, p_top=settings.p_top, generator=torch.Generator())
-        stack(signal.x, null.reshape(-1, *null.shape[-3:])[None, :1], torch.tensor([0]))
-
-
-def _sources(
-    settings: Settings, split: str, data_dir: Path | str | None, n: int | None = None
-) -> tuple[data.Dataset, Tensor]:
-    """Of one split the images of the signal, n or all, and the null block (c, s, s) or as many of them (m, c, s, s)."""
-    load = partial(data.load, split=split, data_dir=data_dir, size=settings.size, seed=settings.seed, n=n)
-    source = load(settings.signal)
-    if settings.null == "patch":
-        return source, patch(settings.size).expand(source.x.shape[1], -1, -1)
-    return source, load(settings.null).x
+        signal, null = (torch.empty(1, channels, settings.size, settings.size) for channels in (c, others))
+        stack(signal, null[:, None], torch.tensor([0]))
 
 
 def build(settings: Settings, data_dir: Path | str | None = None) -> dict[str, Blocks]:
     """The training and test images of `settings`; the same settings give the same images."""
     made = {}
     for i, (split, n) in enumerate({"train": settings.train, "test": settings.test}.items()):
-        source, null = _sources(settings, split, data_dir)
+        load = partial(data.load, split=split, data_dir=data_dir, size=settings.size, seed=settings.seed)
+        source = load(settings.signal)
+        null = patch(settings.size) if settings.null == "patch" else load(settings.null).x
         made[split] = make(
             source,
-            null,
+            null if null.dim() == 4 else null.expand(source.x.shape[1], -1, -1),
             classes=settings.classes,
             n=n or None,
             blocks=settings.blocks,

@@ -7,9 +7,9 @@ is put into a random order, always the same: the first n examples are a sample, 
 
 import hashlib
 import io
+import os
 import re
 import shutil
-import tempfile
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from numpy.lib import format as npy
 from torch import Tensor
 from torchvision import datasets
 
-from pags import paths, strokes
+from pags import paths, progress, strokes
 from pags.errors import PagsError, UsageError
-from pags.files import explained, replace_directory, write_atomically
+from pags.files import explained, locked, replace_directory, write_atomically
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RESERVED = ("strokes", "generated", "patch", "alexnet", "btcvae")  # words that mean something else
@@ -127,11 +127,12 @@ def load(
     return dataset(name, split, resize(torch.from_numpy(pixels)[rows], size), torch.from_numpy(labels)[rows], classes)
 
 
-def labels(name: str, split: str, data_dir: Path | str | None = None) -> Tensor:
-    """The labels (n,) that `load` would give to a whole split, in another order; no image is drawn for them."""
+def outline(name: str, split: str, data_dir: Path | str | None = None) -> tuple[Tensor, int]:
+    """The labels (n,) of all that `load` would give, in another order, and the images' channels; nothing is drawn."""
     if name == "strokes":
-        return torch.arange(STROKES[split]) % 10
-    return torch.from_numpy(content(name, split, data_dir)[1])
+        return torch.arange(STROKES[split]) % 10, 1
+    x, y, _ = content(name, split, data_dir)
+    return torch.from_numpy(y), x.shape[3] if x.ndim == 4 else 1
 
 
 def content(name: str, split: str, data_dir: Path | str | None = None) -> tuple[np.ndarray, np.ndarray, int]:
@@ -279,24 +280,29 @@ def fetch(name: str, data_dir: Path | str | None = None) -> Path:
     known = [*TORCHVISION, *FETCHED_TO_NPZ, *WEIGHTS]
     if name not in known:
         raise UsageError(f"data set {name!r} cannot be fetched: write one of {', '.join(known)}")
-    with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=directory, prefix=".fetching-"))
-    try:
-        if name == "alexnet":
-            return _fetch_alexnet(directory)
-        if name == "btcvae":
-            return _fetch_btcvae(directory)
-        if name in KNOWN and _whole(name, directory):
-            return _place(name, directory)
-        return (_fetch_raw if name in TORCHVISION else _fetch_to_npz)(name, directory, work)
-    except PagsError:
-        raise
-    except Exception as error:  # a connection that breaks can make torchvision's unpackers raise anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise PagsError(f"{name} could not be downloaded ({reason}); try again online") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    work = directory / ".fetching"
+    with locked(work, progress.say, f"another process is fetching into {directory}: waiting for it"):
+        try:
+            shutil.rmtree(work, ignore_errors=True)  # a killed one's
+            work.mkdir()
+            return _fetched(name, directory, work)
+        except PagsError:
+            raise
+        except Exception as error:  # a connection that breaks can make torchvision's unpackers raise anything
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise PagsError(f"{name} could not be downloaded ({reason}); try again online") from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _fetched(name: str, directory: Path, work: Path) -> Path:
+    if name == "alexnet":
+        return _fetch_alexnet(directory)
+    if name == "btcvae":
+        return _fetch_btcvae(directory)
+    if name in KNOWN and _whole(name, directory):
+        return _place(name, directory)
+    return (_fetch_raw if name in TORCHVISION else _fetch_to_npz)(name, directory, work)
 
 
 def _place(name: str, directory: Path) -> Path:
@@ -352,13 +358,11 @@ def _fetch_alexnet(directory: Path) -> Path:
 
 def alexnet(data_dir: Path | str | None = None) -> dict[str, Tensor]:
     """The convolutional trunk of ImageNet's AlexNet, as a state dict with keys "features.*"; PagsError without it."""
-    path = _directory(data_dir) / ALEXNET
+    content = _weights("alexnet", data_dir)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PagsError(f"AlexNet's weights are not in {path}; fetch them with: pags data fetch alexnet") from None
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # altered bytes can make torch's reader raise anything
-        raise PagsError(f"{path} is damaged; run: pags data fetch alexnet") from error
+        raise PagsError(f"{_directory(data_dir) / ALEXNET} is damaged; run: pags data fetch alexnet") from error
 
 
 def _fetch_btcvae(directory: Path) -> Path:
@@ -376,14 +380,20 @@ def btcvae(data_dir: Path | str | None = None) -> dict[str, Tensor]:
     Keys "encoder.*" and "decoder.*" of YannDubs/disentangling-vae, 10 latents; the rows of
     "encoder.mu_logvar_gen" alternate between mean and log-variance. PagsError without the file, or for any other file.
     """
-    path = _directory(data_dir) / BTCVAE
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise PagsError(f"the released VAE is not in {path}; fetch it with: pags data fetch btcvae") from None
+    content = _weights("btcvae", data_dir)
     if hashlib.sha256(content).hexdigest() != BTCVAE_SHA256:
-        raise PagsError(f"{path} is damaged, or another file; run: pags data fetch btcvae")
+        raise PagsError(f"{_directory(data_dir) / BTCVAE} is damaged, or another file; run: pags data fetch btcvae")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _weights(name: str, data_dir: Path | str | None) -> bytes:
+    path = _directory(data_dir) / WEIGHTS[name][0]
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PagsError(f"the weights {path} are not there; fetch them with: pags data fetch {name}") from None
+    except OSError as error:
+        raise PagsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from None
 
 
 WEIGHTS = {"alexnet": (ALEXNET, alexnet), "btcvae": (BTCVAE, btcvae)}

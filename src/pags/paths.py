@@ -10,8 +10,8 @@ def given(name: str | Path) -> Path:
     """The absolute path that a user means: "~" is expanded, and a relative one starts where the command started."""
     try:
         return Path(name).expanduser().resolve()
-    except RuntimeError:
-        raise UsageError(f"{name}: there is no such home directory here; write the path from / on") from None
+    except RuntimeError as error:  # no such home, or links in a circle
+        raise UsageError(f"{name} leads nowhere ({error}): write the path from / on") from None
 
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -176,7 +176,8 @@ def test_a_relative_data_directory_is_found_from_where_the_command_starts_and_a_
 def test_a_home_that_is_not_known_is_one_line(pags):
     status, _, err = pags("data", "list", "--data-dir", "~nobody-of-this-name/x")
     assert status == 2
-    assert err == "pags: ~nobody-of-this-name/x: there is no such home directory here; write the path from / on\n"
+    assert err.startswith("pags: ~nobody-of-this-name/x leads nowhere (")
+    assert len(err.splitlines()) == 1
 
 
 def test_data_check_reads_real_data(real_data, pags):

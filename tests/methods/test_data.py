@@ -152,13 +152,16 @@ def test_images_keep_their_labels_in_the_new_order(tmp_path):
         assert torch.equal(number // 50, found.y)
 
 
-def test_labels_are_those_that_load_gives(tmp_path, monkeypatch):
-    np.savez(tmp_path / "mine.npz", **arrays())
+def test_the_outline_is_that_of_what_load_gives(tmp_path, monkeypatch):
+    np.savez(tmp_path / "grey.npz", **arrays())
+    np.savez(tmp_path / "photos.npz", **arrays(shape=(8, 8, 3)))
     monkeypatch.setattr(data, "STROKES", {"train": 25, "test": 13})
-    for name in ("mine", "strokes"):
+    for name in ("grey", "photos", "strokes"):
         for split in data.SPLITS:
-            found = data.labels(name, split, tmp_path)
-            assert sorted(found.tolist()) == sorted(load(tmp_path, name, split, size=8).y.tolist())
+            found = load(tmp_path, name, split, size=8)
+            y, channels = data.outline(name, split, tmp_path)
+            assert sorted(y.tolist()) == sorted(found.y.tolist())
+            assert channels == found.x.shape[1]
 
 
 def test_a_fingerprint_sees_shape_type_and_every_value():
@@ -494,7 +497,14 @@ def test_fetching_mends_what_is_damaged(little_mnist, served, harm):
     refusal(lambda: load(little_mnist, "mnist"), PagsError)
     assert data.fetch("mnist", little_mnist) == little_mnist / "MNIST"
     assert len(load(little_mnist, "mnist").x) == 6
-    assert not list(little_mnist.glob(".fetching-*"))
+    assert not (little_mnist / ".fetching").exists()
+
+
+def test_what_a_killed_fetch_has_left_goes_away_with_the_next(little_mnist, served):
+    (little_mnist / ".fetching" / "MNIST").mkdir(parents=True)
+    cut(little_mnist / "MNIST" / "raw" / RAW[0])
+    data.fetch("mnist", little_mnist)
+    assert not (little_mnist / ".fetching").exists()
 
 
 def test_what_is_whole_is_not_fetched_again(little_mnist, served):
@@ -509,7 +519,7 @@ def test_a_fetch_that_fails_leaves_all_as_it_was(little_mnist, served):
     shutil.rmtree(served)
     assert "try again online" in refusal(lambda: data.fetch("mnist", little_mnist / "new"), PagsError)
     assert not data.names(little_mnist / "new")["mnist"]
-    assert not list((little_mnist / "new").iterdir())
+    assert not [path for path in (little_mnist / "new").iterdir() if path.suffix != ".lock"]
     cut(little_mnist / "MNIST" / "raw" / RAW[0])  # the labels are still of use
     before = (little_mnist / "MNIST" / "raw" / RAW[1]).read_bytes()
     refusal(lambda: data.fetch("mnist", little_mnist), PagsError)
@@ -529,7 +539,7 @@ def test_a_set_that_is_kept_as_npz_is_made_anew_over_a_damaged_one(tmp_path, mon
     monkeypatch.setitem(data.KNOWN, "cifar10", {key: digest(array) for key, array in content.items()})
     (tmp_path / "cifar10.npz").write_bytes(b"half of it")
     assert data.fetch("cifar10", tmp_path) == tmp_path / "cifar10.npz"
-    assert [path.name for path in tmp_path.iterdir()] == ["cifar10.npz"]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["cifar10.npz"]
     assert same_examples(load(tmp_path, "cifar10"), content["x_train"], content["y_train"])
     monkeypatch.setitem(data.KNOWN, "cifar10", {"x_train": "of others"})
     assert "other data" in refusal(lambda: data.fetch("cifar10", tmp_path), PagsError)

@@ -262,7 +262,7 @@ class Run:
         return f"{self.chapter}: " + ", ".join(f"{name} {value}" for name, value in self._facts().items())
 
     def _repr_markdown_(self) -> str:
-        return " · ".join(f"{name} **{_plain(value)}**" for name, value in self._facts().items())
+        return " · ".join(f"{name} **{plain(value)}**" for name, value in self._facts().items())
 
     def _repr_html_(self) -> str:
         """A small box in the colours of the page around it, so that it reads in the dark too."""
@@ -271,7 +271,7 @@ class Run:
         return f'<div class="pags-run" style="{style}">{facts}</div>'
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text with every sign that Markdown would read as more than a sign escaped."""
     return re.sub(r"([\\`*_{}\[\]<>$#|&~])", r"\\\1", text)
 
