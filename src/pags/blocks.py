@@ -208,7 +208,8 @@ def refuse(settings: Settings, data_dir: Path | str | None = None) -> None:
     for split, n in {"train": settings.train, "test": settings.test}.items():
         y, c = data.outline(settings.signal, split, data_dir)
         others = c if settings.null == "patch" else data.outline(settings.null, split, data_dir)[1]
-        many = n or int((_renumbered(settings.signal, y, settings.classes, n or None) >= 0).sum())
+        wanted = _renumbered(settings.signal, y, settings.classes, n or None) >= 0
+        many = n or int(wanted.sum())
         if (size := 4 * many * settings.blocks * c * settings.size**2) > ROOM:
             raise UsageError(
                 f"{many} images of {settings.blocks} blocks take {size / 2**30:.3g} GiB, more than {ROOM / 2**30:g}: "
