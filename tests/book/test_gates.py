@@ -74,10 +74,10 @@ def test_a_notebook_with_a_defect_is_stopped(broken, complaint):
     assert gates.executed(broken) == [complaint]
 
 
-LINK = "see https://example.org/home/page and n/home/x; 3 // 2"
+LINK = "see https://example.org/casa/page and n/casa/x; 3 // 2"
 
 
-@pytest.mark.parametrize("home", ["/", "", "//", ".", "/home"])
+@pytest.mark.parametrize("home", ["/", "", "//", ".", "/casa"])
 def test_no_home_makes_a_link_a_path_of_this_machine(monkeypatch, home):
     monkeypatch.setenv("HOME", home)
     assert gates.executed(notebook(stream("stdout", LINK))) == []
@@ -89,9 +89,9 @@ def test_no_home_makes_a_link_a_path_of_this_machine(monkeypatch, home):
 
 @pytest.mark.parametrize("before", ["", "at ", "'", "(", "a:", "PATH=", "file://"])
 def test_a_path_below_the_home_directory_is_found_after_any_sign_that_may_stand_before_a_path(monkeypatch, before):
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert gates.executed(notebook(stream("stdout", f"{before}/home/ada/x"))) == [
-        "cell 2: names a path of this machine: /home/ada/x"
+    monkeypatch.setenv("HOME", "/casa/ada")
+    assert gates.executed(notebook(stream("stdout", f"{before}/casa/ada/x"))) == [
+        "cell 2: names a path of this machine: /casa/ada/x"
     ]
 
 
