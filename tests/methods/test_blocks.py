@@ -300,3 +300,12 @@ def test_an_export_of_other_colours_than_the_null_block_has_is_refused_before_it
     assert status == 2
     assert "signal and null blocks are 1 x 28 x 28 and 3 x 28 x 28" in err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_null_share_does_not_depend_on_the_size_of_an_attribution(power, scale):
+    E = torch.tensor([3.0, 1.0]).reshape(1, 1, 2, 1)
+    signal = torch.tensor([True, False]).reshape(1, 1, 2, 1)
+    share = 1 / (1 + 3**power)
+    torch.testing.assert_close(blocks.null_share(scale * E, signal, power=power), torch.tensor([share]))
