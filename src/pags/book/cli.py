@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import click
 import yaml
 
+from pags import paths
+from pags.book import terminal
 from pags.errors import PagsError, UsageError
 
 DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data sets (default: data/).")
@@ -36,6 +38,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     """
     from pags.book import runner
 
+    paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
@@ -84,6 +87,7 @@ def build(preset) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
+    paths.need_chapters()
     click.echo(build.build(preset))
 
 
@@ -92,6 +96,7 @@ def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
     from pags.book import status as executed
 
+    paths.need_chapters()
     click.echo(executed.table())
 
 
@@ -100,6 +105,7 @@ def claims() -> None:
     """The papers' claims and what the results here say about each."""
     from pags.book import scoreboard
 
+    paths.need_chapters()
     click.echo(scoreboard.report())
 
 
@@ -174,6 +180,7 @@ def export(name, out, classes, data_dir, **settings) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit status."""
+    terminal.speak_plainly()
     sys.exit(guarded(lambda: command.main(args=arguments, prog_name="pags", standalone_mode=False)))
 
 
