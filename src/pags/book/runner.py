@@ -175,7 +175,9 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
     }
     environment |= ONE_THREAD
     environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
-    problem, died, source = None, [], [""]
+    problem: str | None = None
+    died: list[int] = []
+    source = [""]
     with terminal.following(progress, job.chapter) as at:
 
         def begin(cell: nbformat.NotebookNode, cell_index: int) -> None:
