@@ -374,12 +374,13 @@ def test_a_chapter_without_a_parameter_is_refused(house):
 # A run in a process of its own, to be killed or interrupted.
 
 ALONE = """
-import sys, pathlib
+import signal, sys, pathlib
 from pags import paths, presets
 from pags.book import cli
 sys.path.insert(0, {tests!r})
 import conftest
 presets.get = conftest.settings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
 paths.NOTEBOOKS = pathlib.Path({notebooks!r})
 cli.main(["run", "04_sleeps"])
 """
