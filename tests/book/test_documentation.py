@@ -7,14 +7,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+import torch
 
-from pags import data, paths, sweep
+from pags import artifacts, data, paths, sweep
 from pags.book import build, cli, results, runner
 
 PAGES = [paths.ROOT / "README.md", paths.ROOT / "book" / "how_to_run.md"]
@@ -77,6 +79,7 @@ class Copy:
         return done.stdout
 
 
+PACK = "pags artifacts pack measures.tar --largest 2000000"
 INSTALL = "pip install --constraint constraints.txt --editable '.[cluster]'"
 
 
@@ -154,6 +157,28 @@ def checks_own_images(copy, command):
     assert "lungs" in copy.run(command)
 
 
+def packs(copy, command):
+    """As written, of what a copy that has trained nothing has put there."""
+    artifacts.store({"x": torch.zeros(2)}, {}, small, Small(), seed=0, directory=copy.root / "build" / "artifacts")
+    assert copy.run(command) == "measures.tar: 1 artifacts\n"
+
+
+def unpacks(copy, command):
+    """As written, of the file that the command above has made."""
+    packs(copy, PACK)
+    shutil.rmtree(copy.root / "build" / "artifacts")
+    assert copy.run(command) == "1 artifacts are new, 0 were there\n"
+
+
+@dataclass(frozen=True)
+class Small:
+    """How a small artifact is made."""
+
+
+def small(config, *, seed, device, checkpoint):
+    """A small artifact's maker, for `packs`."""
+
+
 def dask_takes(copy, command):
     """Dask's own parser takes every word of it."""
     _, name, *words = shlex.split(command)
@@ -212,6 +237,8 @@ WAYS = {
     "pags run 06 --scheduler tcp://HOST:8786": starts,
     "dask scheduler --host 0.0.0.0 --port 8786": dask_takes,  # test_sweep.py trains on a scheduler and workers
     "dask worker tcp://HOST:8786 --nthreads 1 --nworkers 8": dask_takes,
+    PACK: packs,
+    "pags artifacts unpack measures.tar": unpacks,
     "pags data list": lists_data,
     "pags data fetch mnist": starts,  # test_data.py fetches from a server of its own
     "pags data fetch alexnet": starts,

@@ -210,7 +210,7 @@ def test_the_real_package_is_read():
     sources = artifacts._sources("pags")
     assert {"pags", "pags.artifacts", "pags.presets", "pags.presets.columns", "pags.book.cli"} <= sources.keys()
     assert not [name for name in sources if name.endswith("__init__")]
-    assert len(artifacts._own_source("pags.paths")) == 64
+    assert len(artifacts._own_source("pags.paths", "cpu")) == 64
 
 
 PACKAGE = {
@@ -246,10 +246,10 @@ def test_a_maker_may_stand_in_any_file_of_a_package_but_must_have_one(tmp_path, 
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    hashes = {artifacts._own_source(name) for name in ("inmine", "inmine.deep", "inmine.deep.make")}
+    hashes = {artifacts._own_source(name, "cpu") for name in ("inmine", "inmine.deep", "inmine.deep.make")}
     assert {len(one) for one in hashes} == {64}
     with pytest.raises(PagsError, match=r"^inmine\.compiled has no source file"):
-        artifacts._own_source("inmine.compiled")
+        artifacts._own_source("inmine.compiled", "cpu")
 
 
 def test_what_cannot_be_keyed_is_refused(tmp_path):

@@ -178,6 +178,35 @@ def export(name, out, classes, data_dir, **settings) -> None:
     click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), Path(out), data_dir))
 
 
+@command.group("artifacts")
+def archives() -> None:
+    """Carry trained models and measures to another machine, whose runs then find them."""
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--largest", type=click.IntRange(1), metavar="BYTES", help="Leave out what is larger (default: nothing).")
+def pack(file, largest) -> None:
+    """Write what lies in build/artifacts into one tar file."""
+    from pathlib import Path
+
+    from pags import archive
+
+    click.echo(f"{file}: {archive.pack(Path(file), largest=largest)} artifacts")
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def unpack(file) -> None:
+    """Put the artifacts of such a file into build/artifacts; one that is there stays."""
+    from pathlib import Path
+
+    from pags import archive
+
+    new, there = archive.unpack(Path(file))
+    click.echo(f"{new} artifacts are new, {there} were there")
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit status."""
     terminal.speak_plainly()

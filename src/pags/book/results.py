@@ -42,7 +42,7 @@ BOUNDS: dict[str, tuple[float, float] | None] = {
     "share of the blind level": (0.0, math.inf),
     **dict.fromkeys(("", "difference", "error", "ratio", "exponent", "likeness", "length", "distance"), None),
     **dict.fromkeys(("degrees", "nats", "pixels", "images", "latents", "dimensions", "L1", "eps", "m eta"), None),
-    **dict.fromkeys(("slope times R", "log10 ratio", "log10 strength"), None),
+    **dict.fromkeys(("slope times R", "log10 ratio", "log10 strength", "steps"), None),
     **dict.fromkeys(("share of V", "share of the margin", "share of the largest entry"), None),
 }
 SCHEMA = 1
@@ -153,11 +153,14 @@ class Run:
 
         return self.use(data.load(name, split, data_dir=self.data_dir, **options))
 
-    def generate(self, config: "generate.Config") -> "generate.Generator":
+    def generate(
+        self, config: "generate.Config", *, manifold: "artifacts.Artifact | None" = None
+    ) -> "generate.Generator":
         """`generate.build` with this run's seed, noted."""
         from pags import generate
 
-        return self.use(generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir))
+        made = generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir, manifold=manifold)
+        return self.use(made)
 
     def job(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "sweep.Job":
         """A job for `grid`; repetition r has the run's seed + r: neighbouring seeds have some in common."""
