@@ -24,8 +24,8 @@ def test_verdicts_can_be_read_in_every_encoding(encoding):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     said = done.stdout.decode("utf-8" if encoding == "ascii" else encoding)  # click makes utf-8 of ascii
-    assert ("+ reproduced on" in said) == (encoding == "cp1252")
-    assert ("✓ reproduced on" in said) == (encoding != "cp1252")
+    assert ("+ reproduced" in said) == (encoding == "cp1252")
+    assert ("✓ reproduced" in said) == (encoding != "cp1252")
 
 
 def test_a_sign_that_cannot_be_written_has_a_plain_one_and_none_looks_undecided(monkeypatch):
