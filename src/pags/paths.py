@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pags.errors import UsageError
+from pags.errors import PagsError, UsageError
 
 
 def given(name: str | Path) -> Path:
@@ -25,3 +25,12 @@ EXECUTED = BUILD / "executed"
 RESULTS = BUILD / "results"
 FAILED = BUILD / "failed"
 HTML = BUILD / "html"
+
+
+def need_chapters() -> None:
+    """PagsError unless this package lies in a copy of the repository, whose chapters and pages it works on."""
+    if not NOTEBOOKS.is_dir():
+        raise PagsError(
+            f"there are no chapters at {NOTEBOOKS}: install pags from a copy of the repository, and so that it stays "
+            "there, with `pip install --constraint constraints.txt --editable .`"
+        )

@@ -110,6 +110,17 @@ def test_results_must_be_there_and_valid(tmp_path):
     assert "is a required property" in gates.result(path)[0]
 
 
+def test_results_of_another_chapter_do_not_count(tmp_path):
+    result = {"schema": 1, "chapter": "02_other", "preset": "quick", "versions": {}, "data": {}, "artifacts": []}
+    result |= {"metrics": {}, "parameters": {"seed": 0, "device": "cpu", "data": [], "overrides": {}, "config": {}}}
+    (tmp_path / "quick").mkdir()
+    for name in ("01_good", "02_other"):
+        (tmp_path / "quick" / f"{name}.json").write_text(json.dumps(result))
+    (complaint,) = gates.result(tmp_path / "quick" / "01_good.json")
+    assert complaint == "01_good.json holds the results of 02_other at quick, which belong into quick/02_other.json"
+    assert gates.result(tmp_path / "quick" / "02_other.json") == []
+
+
 CHAPTER = "---\njupytext:\n  formats: md:myst\n---\n\n# x\n\n```{code-cell} ipython3\n1 + 1\n```\n"
 
 

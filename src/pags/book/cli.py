@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NoReturn
 import click
 import yaml
 
-from pags import LARGEST_SEED
+from pags import LARGEST_SEED, paths
+from pags.book import terminal
 from pags.errors import PagsError, UsageError
 
 SEED = click.IntRange(0, LARGEST_SEED)
@@ -39,6 +40,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     """
     from pags.book import runner
 
+    paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
@@ -106,6 +108,7 @@ def build(preset, release) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
+    paths.need_chapters()
     click.echo(build.build(preset, release=release))
 
 
@@ -114,6 +117,7 @@ def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
     from pags.book import status as executed
 
+    paths.need_chapters()
     click.echo(executed.table())
 
 
@@ -122,6 +126,7 @@ def claims() -> None:
     """The papers' claims and what the results here say about each."""
     from pags.book import scoreboard
 
+    paths.need_chapters()
     click.echo(scoreboard.report())
 
 
@@ -230,6 +235,7 @@ def unpack(file) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit status."""
+    terminal.speak_plainly()
     sys.exit(guarded(lambda: command.main(args=arguments, prog_name="pags", standalone_mode=False)))
 
 

@@ -82,14 +82,16 @@ def _first(text: str) -> str:
 
 
 def result(path: Path) -> list[str]:
-    """The chapter wrote a results file, and it is valid."""
+    """The chapter wrote a results file, and it is valid and its own."""
     if not path.exists():
         return [f"the chapter wrote no results ({path.name} is missing): end it with run.save()"]
     try:
-        results.validate(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        results.validate(found)
     except (ValueError, PagsError) as error:
         return [f"{path.name}: {error}"]
-    return []
+    complaint = results.misplaced(found, path)
+    return [f"{path.name} {complaint}"] if complaint else []
 
 
 def page_names(directory: Path) -> list[str]:
