@@ -291,7 +291,7 @@ def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def sources(package: str) -> dict[str, str]:
-    """Name and text of a package's modules, those of packages inside it too, read once; not of its own `__init__`.
+    """Name and text of a package's modules, those of packages inside it too, read once.
 
     A long run keeps the source that it began with.
     """
@@ -305,7 +305,6 @@ def sources(package: str) -> dict[str, str]:
     return {
         ".".join([package, *parts]).removesuffix(".__init__"): file.read_text(encoding="utf-8")
         for file, parts in files.items()
-        if parts != ("__init__",)
     }
 
 
