@@ -78,6 +78,7 @@ def test_overrides_reach_the_preset(house):
     ("parameters", "complaint"),
     [
         ({"seed": -1}, "seed = -1: write a whole number from 0"),
+        ({"seed": 2**31}, "seed = 2147483648: write a whole number from 0 to 2147483647"),
         ({"seed": 1.0}, "seed = 1.0: write"),
         ({"seed": True}, "seed = True: write"),
         ({"seed": "0"}, "seed = '0': write"),
@@ -106,7 +107,7 @@ def test_parameters_of_any_kind_make_a_run_or_a_usage_error(parameters):
         return
     assert isinstance(run.preset, str)
     assert type(run.seed) is int
-    assert run.seed >= 0
+    assert 0 <= run.seed < 2**31
     assert run.data_dir.is_dir()
 
 
@@ -432,6 +433,9 @@ def test_the_box_says_the_settings_and_sets_no_colour():
     assert "training.epochs = &#x27;&lt;3&gt;&#x27;" in html
     assert not re.search(r"#[0-9a-f]{3}|rgb|background|(?<!-)\bcolor:", html.replace("&#x27;", ""))
     assert "**quick**" in run._repr_markdown_()
+    assert r"training.epochs = '\<3\>'" in run._repr_markdown_()
+    hostile = begin(overrides={"training.epochs": "$x$ <svg> `y` [z](u)"})._repr_markdown_()
+    assert r"'\$x\$ \<svg\> \`y\` \[z\](u)'" in hostile
     assert repr(run) == f"{CHAPTER}: preset quick, data strokes, device cpu, seed 7, changed training.epochs = '<3>'"
 
 

@@ -18,7 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pags import PRESETS, machine, paths
+from pags import LARGEST_SEED, PRESETS, machine, paths
 from pags.errors import PagsError, UsageError
 from pags.files import reading, write_atomically
 
@@ -75,8 +75,8 @@ def begin(
     overrides = {} if overrides is None else overrides
     if not isinstance(preset, str):
         raise UsageError(f"preset = {preset!r}: write one of {', '.join(map(repr, PRESETS))}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UsageError(f"seed = {seed!r}: write a whole number from 0")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed = {seed!r}: write a whole number from 0 to {LARGEST_SEED}")
     if not isinstance(overrides, Mapping) or {type(name) for name in overrides} - {str}:
         raise UsageError(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
@@ -108,7 +108,7 @@ def _device(name: str) -> "torch.device":
 def _directory(name: str | Path) -> Path:
     if not isinstance(name, str | Path):
         raise UsageError(f'data_dir = {name!r}: write the path of a directory, or "" for {paths.DATA}')
-    directory = Path(name).expanduser() if name != "" else paths.DATA
+    directory = paths.given(name) if name != "" else paths.DATA
     if name != "" and not directory.is_dir():
         raise UsageError(f'data_dir = {str(name)!r} is not a directory: make it, or write "" for {paths.DATA}')
     return directory
@@ -293,13 +293,18 @@ class Run:
         return f"{self.chapter}: " + ", ".join(f"{name} {value}" for name, value in self._facts().items())
 
     def _repr_markdown_(self) -> str:
-        return " · ".join(f"{name} **{value}**" for name, value in self._facts().items())
+        return " · ".join(f"{name} **{plain(value)}**" for name, value in self._facts().items())
 
     def _repr_html_(self) -> str:
         """A small box in the colours of the page around it, so that it reads in the dark too."""
         facts = " · ".join(f"{name} <strong>{escape(value)}</strong>" for name, value in self._facts().items())
         style = "border: 1px solid currentColor; border-radius: 4px; padding: 0.4em 0.8em; display: inline-block"
         return f'<div class="pags-run" style="{style}">{facts}</div>'
+
+
+def plain(text: str) -> str:
+    """The text with every sign that Markdown would read as more than a sign escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>$#|&~])", r"\\\1", text)
 
 
 def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
