@@ -194,7 +194,7 @@ def names_what_is_there(copy, command):
 
 def starts(copy, command):
     """Every check that `pags` makes before it begins, on the real chapters and presets."""
-    begun, known = [], {name: name for name in [*data.names(), "alexnet"]}
+    begun, known = [], {name: name for name in data.names()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "run", lambda jobs, scheduler=None, **_: begun.append((jobs, scheduler)) and [])
         patch.setattr(data, "fetch", lambda name, data_dir=None, **_: begun.append(known[name]))
@@ -233,7 +233,7 @@ WAYS = {
     "pags run 02 -p manifold.vae.beta 4": starts,
     "pags run --preset standard": starts,
     "pags run 03 --preset standard --seed 7 -p explain 500": starts,
-    "pags run 03 -p manifold.data lungs": starts,
+    "pags run 03 -p manifold.data lungs -p manifold.n 5000": starts,
     "pags run 06 --scheduler tcp://HOST:8786": starts,
     "dask scheduler --host 0.0.0.0 --port 8786": dask_takes,  # test_sweep.py trains on a scheduler and workers
     "dask worker tcp://HOST:8786 --nthreads 1 --nworkers 8": dask_takes,
@@ -242,6 +242,7 @@ WAYS = {
     "pags data list": lists_data,
     "pags data fetch mnist": starts,  # test_data.py fetches from a server of its own
     "pags data fetch alexnet": starts,
+    "pags data fetch btcvae": starts,
     "pags data check": runs,
     "pags data check lungs": checks_own_images,
     "pags data export blockmnist --out blocks": starts,  # test_blocks.py exports

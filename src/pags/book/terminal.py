@@ -13,19 +13,8 @@ from pathlib import Path
 QUIET = 10.0  # seconds without a word in a log before the chapter's cell is told again
 _mutex = threading.Lock()
 # In place of signs that an encoding such as cp1252 has not; "?" is the sign of what is undecided, so no other has it.
-PLAIN = {
-    "✓": "+",
-    "◐": "~",
-    "✗": "x",
-    "≁": "!~",
-    "–": "-",
-    "—": "-",
-    "×": "x",
-    "≤": "<=",
-    "≥": ">=",
-    "±": "+-",
-    "∞": "inf",
-}
+PLAIN = {"✓": "+", "◐": "~", "✗": "x", "≁": "!~", "–": "-", "—": "-"}
+PLAIN |= {"×": "x", "≤": "<=", "≥": ">=", "±": "+-", "∞": "inf"}
 
 
 def speak_plainly() -> None:
