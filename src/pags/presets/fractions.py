@@ -58,7 +58,7 @@ class Fractions:
     shuffled: watch.Config = watch.Config(
         classify.Config(
             schedule=Schedule(
-                epochs=sizes(60, 80, 3000),
+                epochs=sizes(45, 80, 3000),
                 batch=sizes(50, 50, 32),
                 lr=sizes(1e-3, 1e-3, 1e-4),
                 drops=sizes((), (), (1000, 2000)),
