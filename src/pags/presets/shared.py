@@ -16,7 +16,7 @@ MANIFOLD = generate.Config(
     labeller=generate.Labeller(
         width=sizes(0.125, 0.25, 1.0),
         n=sizes(4000, 12_000, 60_000),
-        schedule=Schedule(epochs=sizes(3, 5, 5), batch=64, lr=1e-3),
+        schedule=Schedule(epochs=sizes(4, 5, 5), batch=64, lr=1e-3),
     ),
     draw=generate.Draw(train=sizes(4000, 60_000, 60_000), test=sizes(1000, 2000, 10_000)),
 )
