@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import train
+from pags import randomness, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
 from pags.errors import UsageError
@@ -45,12 +45,7 @@ class Preconditioning(NamedTuple):
 
 
 def preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
-    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level.
-
-    ValueError for levels that are not above zero: the net has no condition for them.
-    """
-    if not bool((sigma > 0).all()):
-        raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
+    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level."""
     total = (sigma**2 + sigma_data**2).sqrt()
     return Preconditioning(sigma_data**2 / total**2, sigma * sigma_data / total, 1 / total, sigma.log() / 4)
 
@@ -113,7 +108,12 @@ class Denoiser(nn.Module):
         self.register_buffer("centre", centre)
 
     def forward(self, x: Tensor, sigma: Tensor, y: Tensor | None = None) -> Tensor:
-        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one."""
+        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one.
+
+        ValueError for levels that are not above zero: the net has no condition for them.
+        """
+        if not self.training and not bool((sigma > 0).all()):  # a training draws none, and would wait for the answer
+            raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
         y = torch.full((len(x),), self.classes, device=x.device) if y is None else y
         shape = (-1, *[1] * (x.ndim - 1))
         c = preconditioning(sigma, self.sigma_data)
@@ -131,9 +131,9 @@ def objective(config: Config) -> train.Objective:
     """The loss lambda(sigma) |D(x + sigma noise; sigma) - x|^2, averaged over pixels, images and noise levels."""
 
     def loss(denoiser: Denoiser, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        normal = torch.randn(len(x), generator=generator).to(x)
+        normal = randomness.normal(x.flatten(1)[:, 0], generator)
         sigma = (config.p_mean + config.p_std * normal).exp()
-        noise = torch.randn(x.shape, generator=generator).to(x)
+        noise = randomness.normal(x, generator)
         noisy = x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * noise
         error = (denoiser(noisy, sigma, y if config.labels else None) - x).flatten(1).square().mean(1)
         return {"loss": (weight(sigma, denoiser.sigma_data) * error).mean(), "error": error.mean()}
@@ -174,6 +174,7 @@ def fit(
         seed=seed,
         label="denoiser" + ", with labels" * config.labels,
         checkpoint=checkpoint,
+        half=True,
     )
     return denoiser.state_dict(), {"history": history, **shape}
 

@@ -29,13 +29,17 @@ def explained(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Make `path` with `write(temporary path)`; a reader sees the old file or the new one, whole.
 
-    Raises PagsError if it cannot be written (full disk, no permission); the temporary file is then gone.
+    Who may read it is what the umask says, whatever `write` does. Raises PagsError if it cannot be written (full disk,
+    no permission); the temporary file is then gone.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch()
+            mode = temporary.stat().st_mode & 0o777
             write(temporary)
+            temporary.chmod(mode)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import train
+from pags import randomness, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset, fingerprint
 from pags.errors import UsageError
@@ -67,8 +67,7 @@ class VAE(nn.Module):
 
 def sample(mu: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
     """A draw z ~ q(z | x) for each example, (n, k), by the reparameterisation trick."""
-    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype).to(mu.device)
-    return mu + (0.5 * logvar).exp() * noise
+    return mu + (0.5 * logvar).exp() * randomness.normal(mu, generator)
 
 
 def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:

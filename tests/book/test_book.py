@@ -164,6 +164,11 @@ def test_the_status_box_leaves_out_what_is_not_known():
     assert build.status(nb.new_notebook(), ({}, {})).splitlines()[1] == ""
 
 
+def test_no_name_of_data_becomes_markup_in_the_box():
+    box = build.status(nb.new_notebook(), ({"data": {"<svg onload=x>": [], "a$b$": [], "`c`": [], "d_e": []}}, {}))
+    assert box.splitlines()[1] == r"data **\<svg onload=x\>, a\$b\$, \`c\`, d\_e**"
+
+
 def test_the_listed_chapters_are_those_of_the_table_of_contents(tmp_path):
     (tmp_path / "_toc.yml").write_text(textwrap.dedent("""
         root: intro

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,12 +130,67 @@ def test_data_list_names_what_is_missing(house, monkeypatch, pags):
     assert "mnist           missing: pags data fetch mnist" in out
 
 
+@pytest.mark.parametrize("words", [["list"], ["check"]])
+def test_a_data_directory_that_is_not_there_is_bad_input(tmp_path, pags, words):
+    status, out, err = pags("data", *words, "--data-dir", str(tmp_path / "no"))
+    assert (status, out) == (2, "")
+    assert f"there is no directory {tmp_path / 'no'}" in err
+    assert len(err.splitlines()) == 1
+
+
+def save(path, *, first_label=0):
+    x, y = np.arange(96, dtype=np.uint8).reshape(6, 4, 4), np.arange(6) % 2 + first_label
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+
+
+def test_check_reads_every_set_and_then_names_what_is_wrong(tmp_path, pags):
+    (tmp_path / "broken.npz").write_bytes(b"x")
+    save(tmp_path / "letters.npz", first_label=1)
+    save(tmp_path / "mine.npz")
+    save(tmp_path / "Yours.npz")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "btcvae_mnist.pt").write_bytes(b"x")
+    status, out, err = pags("data", "check", "--data-dir", str(tmp_path))
+    assert status == 1
+    assert [line.split()[:7] for line in out.splitlines() if not line.startswith("strokes")] == [
+        ["mine", split, "(6,", "4,", "4)", "2", "classes"] for split in ("train", "test")
+    ]
+    complaints = err.splitlines()
+    assert len(complaints) == 4
+    for words in (
+        "Yours.npz' is not read",
+        "broken.npz is damaged",
+        "letters: 2 training labels",
+        "btcvae_mnist.pt is",
+    ):
+        assert any(words in line for line in complaints)
+
+
+def test_a_relative_data_directory_is_found_from_where_the_command_starts_and_a_home_is_expanded(
+    tmp_path, monkeypatch, pags
+):
+    save(tmp_path / "mine.npz")
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for name in (tmp_path.name, f"~/{tmp_path.name}"):
+        status, out, _ = pags("data", "check", "mine", "--data-dir", name)
+        assert status == 0
+        assert len(out.splitlines()) == 2
+
+
+def test_a_home_that_is_not_known_is_one_line(pags):
+    status, _, err = pags("data", "list", "--data-dir", "~nobody-of-this-name/x")
+    assert status == 2
+    assert err.startswith("pags: ~nobody-of-this-name/x leads nowhere (")
+    assert len(err.splitlines()) == 1
+
+
 def test_data_check_reads_real_data(real_data, pags):
     status, out, _ = pags("data", "check", "mnist", "--data-dir", str(real_data))
     assert status == 0
-    assert [line.split()[:6] for line in out.splitlines()] == [
-        ["mnist", "train", "(60000,", "1,", "32,", "32)"],
-        ["mnist", "test", "(10000,", "1,", "32,", "32)"],
+    assert [line.split()[:7] for line in out.splitlines()] == [
+        ["mnist", "train", "(60000,", "28,", "28)", "10", "classes"],
+        ["mnist", "test", "(10000,", "28,", "28)", "10", "classes"],
     ]
 
 

@@ -74,6 +74,27 @@ def test_a_notebook_with_a_defect_is_stopped(broken, complaint):
     assert gates.executed(broken) == [complaint]
 
 
+LINK = "see https://example.org/casa/page and n/casa/x; 3 // 2"
+
+
+@pytest.mark.parametrize("home", ["/", "", "//", ".", "/casa"])
+def test_no_home_makes_a_link_a_path_of_this_machine(monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    assert gates.executed(notebook(stream("stdout", LINK))) == []
+    named = f"in {paths.ROOT}/x"
+    assert gates.executed(notebook(stream("stdout", named))) == [
+        f"cell 2: names a path of this machine: {paths.ROOT}/x"
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "at ", "'", "(", "a:", "PATH=", "file://"])
+def test_a_path_below_the_home_directory_is_found_after_any_sign_that_may_stand_before_a_path(monkeypatch, before):
+    monkeypatch.setenv("HOME", "/casa/ada")
+    assert gates.executed(notebook(stream("stdout", f"{before}/casa/ada/x"))) == [
+        "cell 2: names a path of this machine: /casa/ada/x"
+    ]
+
+
 def test_an_empty_cell_need_not_run():
     broken = notebook()
     broken.cells.append(nb.new_code_cell(" \n"))

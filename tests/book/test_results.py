@@ -318,6 +318,9 @@ def test_the_box_says_the_settings_and_sets_no_colour():
     assert "training.epochs = &#x27;&lt;3&gt;&#x27;" in html
     assert not re.search(r"#[0-9a-f]{3}|rgb|background|(?<!-)\bcolor:", html.replace("&#x27;", ""))
     assert "**quick**" in run._repr_markdown_()
+    assert r"training.epochs = '\<3\>'" in run._repr_markdown_()
+    hostile = begin(overrides={"training.epochs": "$x$ <svg> `y` [z](u)"})._repr_markdown_()
+    assert r"'\$x\$ \<svg\> \`y\` \[z\](u)'" in hostile
     assert repr(run) == f"{CHAPTER}: preset quick, data strokes, device cpu, seed 7, changed training.epochs = '<3>'"
 
 

@@ -86,6 +86,14 @@ def test_the_data_directory_reaches_the_kernel_but_not_the_parameters(house):
     assert str(house) not in json.dumps(notebook)
 
 
+def test_kernels_look_for_data_where_the_command_looks(house, monkeypatch):
+    """A relative PAGS_DATA is made absolute here: the kernel starts among the notebooks."""
+    monkeypatch.setenv("PAGS_DATA", "sets")
+    monkeypatch.setattr(paths, "DATA", house / "sets")
+    assert run("1") == []
+    assert seen()["PAGS_DATA"] == str(house / "sets")
+
+
 def test_kernels_know_that_the_page_is_static_and_share_the_cores(house, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 6)
     assert run("1", at_once=2) == []

@@ -155,7 +155,7 @@ def test_an_attack_follows_a_gradient_however_short():
     assert 0 < length(attack._slope(net, x, y)) < 1e-60
     found = attack.pgd_l2(net, x, y, 8.0, generator=generator(), steps=50)
     assert net(found).argmax(1).item() == 1
-    torch.testing.assert_close(found, torch.full_like(x, -1.0), atol=0.05, rtol=0)
+    assert float(found.mean()) == pytest.approx(-1, abs=0.05)  # 8 long, 2 a pixel; across it the start is left
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -170,10 +170,12 @@ def test_directions_are_the_same_at_every_scale(dtype, exponent):
     torch.testing.assert_close(
         torch.ldexp(attack.l2_norm(scaled).double(), torch.tensor(-exponent)), length(v.double()), rtol=2e-2, atol=0
     )
-    eps = float(torch.ldexp(torch.tensor(1.0, dtype=torch.float64), torch.tensor(exponent)))
+    if loss_of_digits:
+        return
+    eps = 2.0**exponent
     for project in (attack.project_l2, attack.project_batch):
         shortened = torch.ldexp(project(scaled, eps).double(), torch.tensor(-exponent))
-        torch.testing.assert_close(shortened, project(v.double(), 1.0), atol=2e-2, rtol=0)
+        torch.testing.assert_close(shortened, project(v.double(), 1.0), atol=1e-6, rtol=0)
 
 
 def test_where_no_gradient_is_left_it_is_said():

@@ -98,6 +98,6 @@ def test_images_that_are_too_small_or_all_alike_are_refused():
 
 @pytest.mark.parametrize("sigma", [0.0, -0.1, float("nan")])
 def test_a_noise_level_of_nothing_is_refused(sigma):
-    denoiser = denoise.Denoiser(Zero(), torch.zeros(1, 2, 2), 0.3, 10)
+    denoiser = denoise.Denoiser(Zero(), torch.zeros(1, 2, 2), 0.3, 10).eval()
     with pytest.raises(ValueError, match="noise levels above zero"):
         denoise.score(denoiser, torch.rand(3, 1, 2, 2), sigma)

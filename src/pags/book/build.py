@@ -130,7 +130,9 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, earlier
         "read from the cache": reused(run),
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
-    line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
+    line = " · ".join(
+        f"{name} **{results.plain(str(value))}**" for name, value in facts.items() if value not in (None, "")
+    )
     if earlier:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
         line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run."

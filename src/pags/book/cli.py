@@ -132,18 +132,20 @@ def data() -> None:
 @data.command("list")
 @DATA_DIR
 def list_(data_dir) -> None:
-    """Every data set by name, and whether it is there."""
+    """Every data set by name, and whether its files are there; what they hold, `check` says."""
     from pags import data as sets
 
     for name, there in sets.names(data_dir).items():
         click.echo(f"{name:<16}{'here' if there else f'missing: pags data fetch {name}'}")
+    for line in sets.unread(data_dir):
+        click.echo(line)
 
 
 @data.command()
 @click.argument("name")
 @DATA_DIR
 def fetch(name, data_dir) -> None:
-    """Download a data set, its checksums verified."""
+    """Download a data set or weights, checksums verified; what is damaged is replaced."""
     from pags import data as sets
 
     click.echo(sets.fetch(name, data_dir))
@@ -156,16 +158,21 @@ def check(name, data_dir) -> None:
     """Read a data set (all in the data directory, if none is named) and say what is in it."""
     from pags import data as sets
 
-    lying = [known for known, there in sets.names(data_dir).items() if there and known != "strokes"]
-    for found in [name] if name else lying:
-        for split in ("train", "test"):
-            content = sets.load(found, split, data_dir=data_dir)
-            click.echo(f"{found:<16}{split:<6}{tuple(content.x.shape)}  {content.fingerprint[:12]}")
+    there = {} if name else sets.names(data_dir)
+    complaints = [] if name else sets.unread(data_dir)
+    for found in [name] if name else [known for known in there if there[known]]:
+        try:
+            for line in sets.described(found, data_dir):
+                click.echo(f"{found:<16}{line}")
+        except PagsError as error:  # the others are read all the same
+            complaints.append(str(error))
+    if complaints:
+        raise PagsError("\n".join(complaints))
 
 
 @data.command()
 @click.argument("name", type=click.Choice(["blockmnist"]))
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="Directory to write to.")
+@click.option("--out", required=True, help="Directory to write to.")
 @click.option("--signal", default="mnist", show_default=True, help="Data set of the signal blocks.")
 @click.option("--null", default="patch", show_default=True, help="The null block: patch, or a data set.")
 @click.option("--classes", default="0,1", show_default=True, help="Classes of the signal, separated by commas.")
@@ -182,15 +189,42 @@ def check(name, data_dir) -> None:
 @DATA_DIR
 def export(name, out, classes, data_dir, **settings) -> None:
     """Write a made data set with its masks as npz, and a description as json: pags data export blockmnist --out D."""
-    from pathlib import Path
-
-    from pags import blocks
+    from pags import blocks, paths
 
     try:
         numbers = tuple(int(word) for word in classes.split(","))
     except ValueError:
         raise UsageError(f"--classes {classes!r}: write whole numbers separated by commas, like 0,1") from None
-    click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), Path(out), data_dir))
+    click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), paths.given(out), data_dir))
+
+
+@command.group("artifacts")
+def archives() -> None:
+    """Carry trained models and measures to another machine, whose runs then find them."""
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--largest", type=click.IntRange(1), metavar="BYTES", help="Leave out what is larger (default: nothing).")
+def pack(file, largest) -> None:
+    """Write what lies in build/artifacts into one tar file."""
+    from pathlib import Path
+
+    from pags import archive
+
+    click.echo(f"{file}: {archive.pack(Path(file), largest=largest)} artifacts")
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def unpack(file) -> None:
+    """Put the artifacts of such a file into build/artifacts; one that is there stays."""
+    from pathlib import Path
+
+    from pags import archive
+
+    new, there = archive.unpack(Path(file))
+    click.echo(f"{new} artifacts are new, {there} were there")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

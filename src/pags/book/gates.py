@@ -1,6 +1,7 @@
 """What must hold before a page counts. Every gate returns its complaints, one line each; none means that it holds."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,10 +66,15 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"printed a warning: {_first(text[found.start() :])}"
         if found := ROLE.search("\n".join([str(data.get("text/markdown", "")), *plain])):
             yield f"shows a role, which works in the text and in captions only: {found[0]}"
-        for place in (paths.ROOT, paths.BUILD, Path.home()):
-            if (at := text.find(f"{place}/")) >= 0:
-                yield f"names a path of this machine: {_first(text[at:])}"
-                break
+        if found := _places().search(text):
+            yield f"names a path of this machine: {_first(text[found.start() :])}"
+
+
+def _places() -> re.Pattern[str]:
+    """Matches a path below one of ours; a home that is / or not known, as in containers, marks none."""
+    candidates = (paths.ROOT, paths.BUILD, Path(os.path.expanduser("~")))
+    ours = {str(place) for place in candidates if place.is_absolute() and place != Path("/")}
+    return re.compile(rf"(?:(?<![\w./~%-])|(?<=file://))(?:{'|'.join(map(re.escape, sorted(ours)))})/")
 
 
 def _first(text: str) -> str:

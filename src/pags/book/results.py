@@ -83,7 +83,7 @@ def _device(name: str) -> "torch.device":
 def _directory(name: str | Path) -> Path:
     if not isinstance(name, str | Path):
         raise UsageError(f'data_dir = {name!r}: write the path of a directory, or "" for {paths.DATA}')
-    directory = Path(name).expanduser() if name != "" else paths.DATA
+    directory = paths.given(name) if name != "" else paths.DATA
     if name != "" and not directory.is_dir():
         raise UsageError(f'data_dir = {str(name)!r} is not a directory: make it, or write "" for {paths.DATA}')
     return directory
@@ -265,13 +265,18 @@ class Run:
         return f"{self.chapter}: " + ", ".join(f"{name} {value}" for name, value in self._facts().items())
 
     def _repr_markdown_(self) -> str:
-        return " · ".join(f"{name} **{value}**" for name, value in self._facts().items())
+        return " · ".join(f"{name} **{plain(value)}**" for name, value in self._facts().items())
 
     def _repr_html_(self) -> str:
         """A small box in the colours of the page around it, so that it reads in the dark too."""
         facts = " · ".join(f"{name} <strong>{escape(value)}</strong>" for name, value in self._facts().items())
         style = "border: 1px solid currentColor; border-radius: 4px; padding: 0.4em 0.8em; display: inline-block"
         return f'<div class="pags-run" style="{style}">{facts}</div>'
+
+
+def plain(text: str) -> str:
+    """The text with every sign that Markdown would read as more than a sign escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>$#|&~])", r"\\\1", text)
 
 
 def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def plan(
         if missing := [name for name in wanted if name not in own]:
             raise PagsError(f"notebooks/{chapter}.md takes no parameter {missing[0]!r}: add it to its parameters cell")
         changed = {name: value for name, value in wanted.items() if value != own[name]}
-        jobs.append(Job(chapter, preset, changed, checked.data_dir.resolve() if data_dir else None))
+        jobs.append(Job(chapter, preset, changed, checked.data_dir if data_dir else None))
     return jobs
 
 
@@ -143,12 +143,12 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
     total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
     environment = {
         "PAGS_BUILD": str(work),
+        "PAGS_DATA": str(job.data_dir or paths.DATA),  # absolute: the kernel starts in another directory
         "PAGS_PROGRESS": str(progress),
         "PAGS_STATIC": "1",
         "PAGS_CORES": str(cores),
     }
     environment |= ONE_THREAD
-    environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
     with terminal.following(progress, job.chapter) as at:
         problem = None
         try:
