@@ -199,7 +199,7 @@ def starts(copy, command):
         patch.setattr(runner, "run", lambda jobs, scheduler=None, **_: begun.append((jobs, scheduler)) and [])
         patch.setattr(data, "fetch", lambda name, data_dir=None, **_: begun.append(known[name]))
         patch.setattr("pags.blocks.export", lambda settings, *_: begun.append(settings))
-        patch.setattr(build, "assemble", lambda source, preset: begun.append(preset))
+        patch.setattr(build, "assemble", lambda source, preset, **_: begun.append(preset))
         patch.setattr(build, "pages", lambda source, out: sys.exit(0))
         patch.setattr(paths, "BUILD", copy.root / "build")
         patch.setattr(paths, "HTML", copy.root / "build" / "html")
@@ -226,6 +226,7 @@ WAYS = {
     "pags build": starts,  # test_book_whole.py builds the book
     "pags build --preset standard": starts,
     "pags build --preset best": starts,
+    "pags build --release": starts,
     "pags run": starts,  # test_book_whole.py runs all chapters
     "pags run 03": starts,
     "pags run 03 --seed 7": starts,
