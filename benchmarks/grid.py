@@ -27,6 +27,11 @@ def timed(job, **common):
     return time.perf_counter() - start
 
 
+def seconds(jobs, executor, **common):
+    """The seconds that each job takes where the executor runs it."""
+    return [took for _, took in sweep.done(timed, [(job,) for job in jobs], executor=executor, **common)]
+
+
 def by_quantile(x, E):
     """As in the code released with Bordt et al. 2022: a quantile for every image and every level."""
     masked = []
@@ -52,11 +57,10 @@ def on_gpu(jobs):
     middle = time.perf_counter()
     together = roar.ensemble(jobs, **gpu)
     end = time.perf_counter()
-    calls = [(job,) for job in jobs]
     with sweep.default("cuda") as executor:
-        sweep.run(timed, calls[: 2 * sweep.SHARING], executor=executor, **gpu)  # the processes start
+        seconds(jobs[: 2 * sweep.SHARING], executor, **gpu)  # the processes start
         start_shared = time.perf_counter()
-        sweep.run(timed, calls, executor=executor, **gpu)
+        seconds(jobs, executor, **gpu)
         shared = time.perf_counter() - start_shared
     gap = max(abs(a["accuracy"] - b["accuracy"]) for (_, a), (_, b) in zip(alone, together, strict=True))
     return end - middle, shared, middle - start, gap
@@ -85,12 +89,11 @@ def main() -> None:
         sweep.Job(roar.fit, roar.Retrain(P.retrained, share, top=top), *sets, order, seed=roar.retraining_seed(0, r))
         for share, top, r in grid
     ]
-    calls = [(job,) for job in jobs]
     workers = machine.cores()
     with sweep.Processes(workers) as executor:
-        sweep.run(timed, calls[:workers], executor=executor)  # the processes start once for a whole chapter
+        seconds(jobs[:workers], executor)  # the processes start once for a whole chapter
         start = time.perf_counter()
-        own = sweep.run(timed, calls, executor=executor)
+        own = seconds(jobs, executor)
         together = time.perf_counter() - start
     start = time.perf_counter()
     for job in jobs:

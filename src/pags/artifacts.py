@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import operator
+import pickle
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,13 +30,16 @@ from torch import Tensor
 
 from pags import paths, progress
 from pags.errors import PagsError
-from pags.files import locked, write_atomically
+from pags.files import locked, reading, write_atomically
 
 CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
 MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
+MOVERS.add("pags")  # its version, and the names of the presets
 GPU = {"pags.accelerate"}  # no key of what a CPU makes holds their source
+# How a maker fails that was given the state of another training.
+UNFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 
 
 class Artifact(NamedTuple):
@@ -47,27 +51,35 @@ class Artifact(NamedTuple):
 
 
 class Checkpoint:
-    """The state of a training between two epochs, so that a killed one resumes where it was."""
+    """The state of a training between two epochs, so that a killed one resumes where it was.
 
-    def __init__(self, path: Path, *, every: float = 20.0) -> None:
-        self.path, self.every, self._last = path, every, time.monotonic()
+    It is `untried` from when it was loaded until the training, which goes on from there, gives its next state. With
+    `ignored` there is nothing to load.
+    """
+
+    def __init__(self, path: Path, *, every: float = 20.0, ignored: bool = False) -> None:
+        self.path, self.every, self.ignored, self.untried = path, every, ignored, False
+        self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The last saved state with its tensors on the CPU, or None; a damaged one is dropped."""
+        if self.ignored:
+            return None
         try:
-            digest, state = self.path.read_bytes().split(b"\n", 1)
-            if hashlib.sha256(state).hexdigest().encode() == digest:
-                return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+            with reading(self.path):
+                digest, _, state = self.path.read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
-        except ValueError:  # not even one whole line
-            pass
+        if hashlib.sha256(state).hexdigest().encode() == digest:
+            self.untried = True
+            return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
         progress.say(f"{self.path.name} is damaged: starting from the beginning")
         self.clear()
         return None
 
     def save(self, state: dict[str, Any], *, force: bool = False) -> None:
         """Keep `state` (tensors, plain Python), but not more often than every `every` seconds unless `force`."""
+        self.untried = False
         if not force and time.monotonic() - self._last < self.every:
             return
         buffer = io.BytesIO()
@@ -115,13 +127,30 @@ def cached(
             path.unlink()
         checkpoint = Checkpoint(path.with_suffix(".checkpoint"))
         with _clock() as seconds:
-            tensors, info = make(config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
+            tensors, info = _made(make, config, *inputs, seed=seed, device=device, checkpoint=checkpoint)
         _write(path, tensors, info, recipe, seconds=seconds())
         del tensors  # may be gigabytes, and is about to be read back
         checkpoint.clear()
         if found := _read(path, key):
             return found
     raise PagsError(f"{path} was written but cannot be read back: check the disk")
+
+
+def _made(
+    make: Maker, *recipe: Any, checkpoint: Checkpoint, **common: Any
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """What the maker returns; it starts from the beginning if it cannot go on from the checkpoint.
+
+    The checkpoint stays until the new training has one: it need not be what the maker failed of.
+    """
+    try:
+        return make(*recipe, checkpoint=checkpoint, **common)
+    except UNFIT as error:
+        if not checkpoint.untried or isinstance(error, torch.OutOfMemoryError):
+            raise
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        progress.say(f"{checkpoint.path.name} does not fit ({why}): starting from the beginning")
+    return make(*recipe, checkpoint=Checkpoint(checkpoint.path, ignored=True), **common)
 
 
 def ready(
@@ -225,7 +254,10 @@ def _hash(recipe: Any) -> str:
 @functools.cache
 def _own_source(module: str, device: str) -> str:
     """`source_hash` among the sources that this process began with, without what a CPU does not run."""
-    return source_hash(module, run_on(device, sources("pags") | sources(module.partition(".")[0])))
+    known = sources("pags") | sources(module.partition(".")[0])
+    if module not in known:
+        raise PagsError(f"{module} has no source file: a maker must stand in a module that has one")
+    return source_hash(module, run_on(device, known))
 
 
 def run_on(device: str, sources: Mapping[str, str]) -> dict[str, str]:
@@ -250,30 +282,47 @@ def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
         name = waiting.pop()
         if name not in trees:
             trees[name] = ast.parse(sources[name])
-            waiting += (set(imports(trees[name], name)) & sources.keys()) - MOVERS
+            inside = any(other.startswith(f"{name}.") for other in sources)
+            imported = imports(trees[name], name if inside else name.rpartition(".")[0])
+            run = {part for one in (name, *imported) for part in _with_packages(one)}
+            waiting += (run & sources.keys()) - MOVERS
     return {name: ast.dump(_undocumented(tree)) for name, tree in trees.items()}
 
 
 @functools.cache
 def sources(package: str) -> dict[str, str]:
-    """Name and text of a package's modules, read once: a long run keeps the source that it began with."""
+    """Name and text of a package's modules, those of packages inside it too, read once.
+
+    A long run keeps the source that it began with.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise PagsError(f"{package} has no source file: a maker must stand in a module that has one")
     if not spec.submodule_search_locations:
         return {package: Path(spec.origin).read_text(encoding="utf-8")}
-    files = Path(next(iter(spec.submodule_search_locations))).glob("*.py")
-    return {f"{package}.{file.stem}": file.read_text(encoding="utf-8") for file in files if file.stem != "__init__"}
+    root = Path(next(iter(spec.submodule_search_locations)))
+    files = {file: file.relative_to(root).with_suffix("").parts for file in root.rglob("*.py")}
+    return {
+        ".".join([package, *parts]).removesuffix(".__init__"): file.read_text(encoding="utf-8")
+        for file, parts in files.items()
+    }
 
 
-def imports(tree: ast.AST, module: str) -> Iterator[str]:
-    """Every name that an import statement may mean as a module."""
+def _with_packages(module: str) -> Iterator[str]:
+    """The module and the packages around it, whose `__init__` runs before it."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Every name that an import statement of a module in `package` may mean as a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = module.rsplit(".", node.level)[0] if node.level else ""
-            base = ".".join(part for part in (package, node.module) if part)
+            around = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (around, node.module) if part)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
@@ -318,10 +367,12 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(path: Path, key: str) -> Artifact | None:
-    """The artifact, or None if there is none or its file is damaged.
+    """The artifact, or None if there is none or its file is damaged; PagsError for one that may not be read.
 
     The tensors are copies: the file is mapped into memory, and one that is cut short later would kill whoever holds it.
     """
+    with suppress(FileNotFoundError), reading(path), path.open("rb"):
+        pass
     with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -5,7 +5,7 @@ explain the logit of `target`, the class of each image (n,) or one for all, by d
 `net.eval()` first: every method must see the net that predicts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,20 +117,20 @@ def smoothgrad(
     if samples < 1:
         raise ValueError(f"samples = {samples}: write a whole number from 1")
     target = predicted(net, x) if target is None else target
-    seeds = torch.randint(2**63 - 1, (len(x),), generator=generator).tolist()
-    own = [torch.Generator().manual_seed(seed) for seed in seeds]
+    seeds = torch.randint(2**63 - 1, (len(x),), generator=generator, device=generator.device).tolist()
+    own = [torch.Generator(generator.device).manual_seed(seed) for seed in seeds]
     total = torch.zeros_like(x)
     for _ in range(samples):
         total += gradient(net, x + sigma * _normal(x, own), target)
     return total / samples
 
 
-def _normal(x: Tensor, generators: Iterable[torch.Generator]) -> Tensor:
+def _normal(x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """Standard normal numbers like x, each image's by a generator of its own, or by one for all of them in turn.
 
     They are drawn image by image: torch draws other numbers for several images at once, if their size is odd.
     """
-    drawn = torch.empty(x.shape, dtype=x.dtype)
+    drawn = torch.empty(x.shape, dtype=x.dtype, device=generators[0].device if generators else None)
     for image, generator in zip(drawn, generators, strict=True):
         image.normal_(generator=generator)
     return drawn.to(x.device)

@@ -7,6 +7,7 @@ blocks; `place` (n,) is the block that holds the signal, 0 at the top. After Sha
 
 import itertools
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,11 +20,12 @@ from torch import Tensor
 
 from pags import attack, data
 from pags.errors import UsageError
-from pags.files import write_atomically
+from pags.files import explained, write_atomically
 
 # The null block, in units of its side: a centred square with both diagonals, drawn with a pen of constant width.
 HALF_SIDE = 9 / 28
 PEN = 2 / 28
+ROOM = 4 * 2**30  # bytes of the images of one split that `build` makes; working on them takes some three times as much
 
 
 @dataclass(frozen=True)
@@ -110,27 +112,33 @@ def make(
 
     `null` is one block (c, s, s), or a pool (m, c, s, s) from which every null block is drawn. Known latents stay.
     """
-    classes = tuple(classes)
-    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
-        raise UsageError(f"classes = {list(classes)}: name at least two, each once")
-    if absent := [one for one in classes if not (source.y == one).any()]:
-        there = ", ".join(map(str, source.y.unique().tolist()))
-        raise UsageError(f"classes {absent} are not in {source.name}: it has {there}")
     if null.numel() == 0:
         raise UsageError("the source of null blocks is empty: give at least one block")
-    number = torch.full((source.classes,), -1)
-    number[torch.tensor(classes)] = torch.arange(len(classes))
-    rows = (number[source.y] >= 0).nonzero().squeeze(1)[:n]
-    if n is not None and not 1 <= n <= len(rows):
-        raise UsageError(f"n = {n}: {source.name} has {len(rows)} images of the classes {list(classes)}")
+    y = _renumbered(source.name, source.y, classes, n)
+    rows = (y >= 0).nonzero().squeeze(1)[:n]
     place = places(len(rows), blocks=blocks, p_top=p_top, generator=generator)
     pool = null if null.dim() == 4 else null[None]
     drawn = torch.randint(len(pool), (len(rows), blocks - 1), generator=generator)
     x = stack(source.x[rows], pool[drawn], place)
     latents = None if source.latents is None else source.latents[rows]
     name = f"blocks of {source.name}"
-    images = data.dataset(name, source.split, x, number[source.y[rows]], len(classes), latents)
+    images = data.dataset(name, source.split, x, y[rows], len(classes), latents)
     return Blocks(images, place, blocks)
+
+
+def _renumbered(name: str, y: Tensor, classes: Sequence[int], n: int | None) -> Tensor:
+    """For labels y (n,) their place in `classes`, -1 for all others; UsageError unless they have n images of them."""
+    classes, there = tuple(classes), set(y.tolist())
+    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
+        raise UsageError(f"classes = {list(classes)}: name at least two, each once")
+    if absent := [one for one in classes if one not in there]:
+        raise UsageError(f"classes {absent} are not in {name}: it has {', '.join(map(str, sorted(there)))}")
+    number = torch.full((max(there) + 1,), -1)
+    number[torch.tensor(classes)] = torch.arange(len(classes))
+    many = int((number[y] >= 0).sum())
+    if n is not None and not 1 <= n <= many:
+        raise UsageError(f"n = {n}: {name} has {many} images of the classes {list(classes)}")
+    return number[y]
 
 
 def replace_null(made: Blocks, null: Tensor) -> Tensor:
@@ -195,6 +203,23 @@ class Settings:
     seed: int = 0
 
 
+def refuse(settings: Settings, data_dir: Path | str | None = None) -> None:
+    """Raise what `build` would raise, before it draws an image, and a UsageError where they take more than `ROOM`."""
+    for split, n in {"train": settings.train, "test": settings.test}.items():
+        y, c = data.outline(settings.signal, split, data_dir)
+        others = c if settings.null == "patch" else data.outline(settings.null, split, data_dir)[1]
+        wanted = _renumbered(settings.signal, y, settings.classes, n or None) >= 0
+        many = n or int(wanted.sum())
+        if (size := 4 * many * settings.blocks * c * settings.size**2) > ROOM:
+            raise UsageError(
+                f"{many} images of {settings.blocks} blocks take {size / 2**30:.3g} GiB, more than {ROOM / 2**30:g}: "
+                "ask for fewer with --blocks, --train and --test"
+            )
+        places(1, blocks=settings.blocks, p_top=settings.p_top, generator=torch.Generator())
+        signal, null = (torch.empty(1, channels, settings.size, settings.size) for channels in (c, others))
+        stack(signal, null[:, None], torch.tensor([0]))
+
+
 def build(settings: Settings, data_dir: Path | str | None = None) -> dict[str, Blocks]:
     """The training and test images of `settings`; the same settings give the same images."""
     made = {}
@@ -219,6 +244,10 @@ def export(settings: Settings, directory: Path, data_dir: Path | str | None = No
 
     The same settings give the same bytes.
     """
+    refuse(settings, data_dir)
+    with explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()  # a minute of drawing comes next
     arrays: dict[str, Any] = {}
     for name, part in build(settings, data_dir).items():
         pixels = (part.images.x * 255).round().to(torch.uint8)

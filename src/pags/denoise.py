@@ -45,12 +45,7 @@ class Preconditioning(NamedTuple):
 
 
 def preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
-    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level.
-
-    ValueError for levels that are not above zero: the net has no condition for them.
-    """
-    if not bool((sigma > 0).all()):
-        raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
+    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level."""
     total = (sigma**2 + sigma_data**2).sqrt()
     return Preconditioning(sigma_data**2 / total**2, sigma * sigma_data / total, 1 / total, sigma.log() / 4)
 
@@ -113,7 +108,12 @@ class Denoiser(nn.Module):
         self.register_buffer("centre", centre)
 
     def forward(self, x: Tensor, sigma: Tensor, y: Tensor | None = None) -> Tensor:
-        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one."""
+        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one.
+
+        ValueError for levels that are not above zero: the net has no condition for them.
+        """
+        if not self.training and not bool((sigma > 0).all()):  # a training draws none, and would wait for the answer
+            raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
         y = torch.full((len(x),), self.classes, device=x.device) if y is None else y
         shape = (-1, *[1] * (x.ndim - 1))
         c = preconditioning(sigma, self.sigma_data)

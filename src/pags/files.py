@@ -4,8 +4,8 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,48 +15,93 @@ from pags.errors import PagsError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def reason(error: OSError) -> str:
+    """What the system says, and what to do about a full disk."""
+    said = os.strerror(error.errno) if error.errno else str(error)
+    return said + ("; free some space or let PAGS_BUILD name a directory on a larger disk" * (error.errno in FULL))
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the system's refusal to write `path` into one line that says what to do."""
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        advice = "; free some space or let PAGS_BUILD name a directory on a larger disk" if error.errno in FULL else ""
-        raise PagsError(f"cannot write {path}: {reason}{advice}") from error
+        raise PagsError(f"cannot write {path}: {reason(error)}") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to read `path` into one line; a file that is not there stays a FileNotFoundError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise PagsError(f"cannot read {path}: {reason(error)}; see who may read it, and that it is a file") from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Make `path` with `write(temporary path)`; a reader sees the old file or the new one, whole.
 
-    Raises PagsError if it cannot be written (full disk, no permission); the temporary file is then gone.
+    Who may read it is what the umask says, whatever `write` does. Raises PagsError if it cannot be written (full disk,
+    no permission); the temporary file is then gone.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch()
+            mode = temporary.stat().st_mode & 0o777
             write(temporary)
+            temporary.chmod(mode)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
-def place(made: Path, path: Path) -> None:
-    """Move a finished file; a reader of `path` sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.replace(path)
+def place(moves: Mapping[Path, Path]) -> None:
+    """Move finished files, each to its place; a reader of a place sees the old file or the new one, whole.
+
+    They move when all that needs space, their directories, is there. A kill between two moves is for readers to notice.
+    """
+    for path in moves.values():
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    for made, path in moves.items():
+        with explained(path):
+            made.replace(path)
 
 
 def replace_directory(made: Path, path: Path) -> None:
     """Put a finished directory in the place of another; the old one is gone only when the new one stands."""
-    old = path.with_name(f"{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    restore_directory(path)
     if path.exists():
-        path.rename(old)
+        path.rename(_aside(path))
     made.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+def restore_directory(path: Path) -> None:
+    """Put back what `replace_directory` had set aside when it was killed; what is aside beside `path` is deleted."""
+    if _aside(path).exists() and not path.exists():
+        _aside(path).rename(path)
+    shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Delete the directories in `directory` whose locks nobody holds: what killed processes have left there."""
+    for left in directory.iterdir() if directory.is_dir() else ():
+        if left.is_dir():
+            with suppress(Timeout, OSError), FileLock(left.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(left)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import signal
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,17 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def ending(code: int | None) -> str:
+    """How a process with this exit code ended, in words: a signal by its name, and after SIGKILL a question."""
+    if code is None or code >= 0:
+        return "ended" if code is None else f"ended with exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}" + (": is there enough memory?" if name == "SIGKILL" else "")
 
 
 def description(gpu: bool = False) -> dict[str, Any]:

@@ -5,12 +5,14 @@ Two processes of one thread train a grid of small nets in about half the time of
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -23,26 +25,7 @@ from pags.errors import PagsError, UsageError
 SCHEDULER = "PAGS_SCHEDULER"  # the environment variable that holds a Dask scheduler's address
 PATIENCE = 10  # seconds for which it may be silent
 SHARING = 8  # processes on one GPU
-
-
-def run(
-    job: Callable[..., Any],
-    calls: Iterable[tuple],
-    *,
-    executor: Executor | None = None,
-    workers: int | None = None,
-    **common: Any,
-) -> list[Any]:
-    """[job(*call, **common) for call in calls], in the order of the calls; `job` stands at the top of a module.
-
-    By default on the executor that `default` chooses. A job that fails does not stop the others; the PagsError at the
-    end quotes the first in the order of the calls.
-    """
-    calls = list(calls)
-    results: list[Any] = [None] * len(calls)
-    for i, result in done(job, calls, executor=executor, workers=workers, **common):
-        results[i] = result
-    return results
+UNGUARDED = 78  # exit status of a process that would start processes while it is starting
 
 
 class Where(TypedDict):
@@ -109,9 +92,18 @@ def default(device: torch.device | str = "cpu", workers: int | None = None) -> E
 
 
 def done(
-    job: Callable[..., Any], calls: list[tuple], *, executor: Executor | None, workers: int | None, **common: Any
+    job: Callable[..., Any],
+    calls: list[tuple],
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    **common: Any,
 ) -> Iterator[tuple[int, Any]]:
-    """The number and the result of every call as it is done; at the end a PagsError if any has failed."""
+    """The number and the result of every job(*call, **common) as it is done; `job` stands at the top of a module.
+
+    By default on the executor that `default` chooses. A job that fails does not stop the others; the PagsError at the
+    end quotes the first in the order of the calls. Jobs that somebody cancels end the grid at once.
+    """
     if not calls:
         return
     if executor is None:
@@ -122,13 +114,25 @@ def done(
     failed: dict[int, str] = {}
     for future in progress.bar(as_completed(futures), "jobs", total=len(calls)):
         i = futures.pop(future)
-        if error := future.exception():
+        if (error := _error(future)) is None:
+            yield i, future.result()
+        elif type(error).__name__.endswith("CancelledError"):  # Dask has a class of its own
+            raise PagsError(
+                f"{described(job, calls[i])} was cancelled: has the scheduler ended, or its last worker? "
+                "Start it and run the same command again; what was done is kept"
+            ) from error
+        else:
             failed[i] = f"{described(job, calls[i])}: {type(error).__name__}: {error}"
             progress.say(f"a job failed: {failed[i]}")
-        else:
-            yield i, future.result()
     if failed:
         raise PagsError(f"{len(failed)} of {len(calls)} jobs failed; the first: {failed[min(failed)]}")
+
+
+def _error(future: Future) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:
+        return error
 
 
 def described(job: Callable[..., Any], call: tuple) -> str:
@@ -144,6 +148,23 @@ def described(job: Callable[..., Any], call: tuple) -> str:
     return f"{job.__name__}({', '.join(map(short, call))})"
 
 
+class Spawning(SpawnContext):
+    """Starts processes as "spawn" does, and knows how the last one ended."""
+
+    last: SpawnProcess | None = None
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """A process, to be started."""
+        self.last = SpawnProcess(*args, **kwargs)
+        return self.last
+
+    def exit_code(self) -> int | None:
+        """Of the last process, which has ended."""
+        if self.last is not None:
+            self.last.join(10)
+        return None if self.last is None else self.last.exitcode
+
+
 class Processes(ThreadPoolExecutor):
     """`workers` threads, each with a process of its own that has one thread for torch.
 
@@ -152,14 +173,16 @@ class Processes(ThreadPoolExecutor):
     """
 
     def __init__(self, workers: int) -> None:
-        self.context = multiprocessing.get_context("spawn")
-        self.watched, self.lifeline = self.context.Pipe(duplex=False)
+        if getattr(multiprocessing.current_process(), "_inheriting", False):  # imports the script that started it
+            os._exit(UNGUARDED)
+        self.watched, self.lifeline = multiprocessing.Pipe(duplex=False)
         self.own = threading.local()
         super().__init__(workers, initializer=self._renew)
 
     def _renew(self) -> None:
         """Give the calling thread a new process."""
-        self.own.process = ProcessPoolExecutor(1, self.context, initializer=prepare, initargs=(self.watched,))
+        self.own.context = Spawning()
+        self.own.process = ProcessPoolExecutor(1, self.own.context, initializer=prepare, initargs=(self.watched,))
 
     def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Run the job in the process of the next free thread."""
@@ -172,8 +195,15 @@ class Processes(ThreadPoolExecutor):
             except BrokenProcessPool:
                 if self.lifeline.closed:
                     raise
+                code = self.own.context.exit_code()
+                if code == UNGUARDED:
+                    script = getattr(sys.modules["__main__"], "__file__", None) or "the script"
+                    raise PagsError(
+                        f"{script} starts processes whenever it is imported, as each of them does: "
+                        'put what it runs under `if __name__ == "__main__":`'
+                    ) from None
                 self._renew()
-        raise PagsError("its process was killed, and so was the next one: is there enough memory?")
+        raise PagsError(f"its process, and then the next one, {machine.ending(code)}")
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         """Wait for the jobs, or drop them where an exception has ended the block."""
@@ -210,13 +240,12 @@ class Cluster(Executor):
             from distributed import Client
         except ImportError:
             raise PagsError("a Dask scheduler needs the package distributed: install pags[cluster]") from None
+        check_address(address)
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"})  # data are large here
         try:
             self.client = Client(address, timeout=PATIENCE, set_as_default=False)
-        except ValueError:
-            raise UsageError(f"scheduler {address!r}: write an address such as tcp://127.0.0.1:8786") from None
-        except OSError as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # no connection, or what answers is no scheduler, or one of another version
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise PagsError(f"no Dask scheduler answers at {address!r} ({reason}): start one, or mend it") from None
         self.executor = self.client.get_executor(pure=False)
         self.sent: dict[str, Any] = {}
@@ -238,6 +267,26 @@ class Cluster(Executor):
         """Wait for the jobs, or drop them where an exception has ended the block."""
         self.executor.shutdown(wait=kind is None)
         self.client.close()
+
+
+def check_address(address: str) -> None:
+    """UsageError unless Dask can try to connect to `address` here: a client that cannot is slow to give up."""
+    from distributed.comm import get_address_host, parse_address
+    from distributed.comm.registry import get_backend
+    from distributed.security import Security
+
+    try:
+        scheme, _ = parse_address(address)
+        get_backend(scheme).get_connector()
+        get_address_host(address)
+    except Exception as error:  # whatever a backend raises that is not installed, or that cannot read the address
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UsageError(f"scheduler {address!r}: write an address such as tcp://127.0.0.1:8786 ({reason})") from None
+    if scheme in ("tls", "wss") and not Security().get_connection_args("client").get("ssl_context"):
+        raise UsageError(
+            f"scheduler {address!r}: write a tcp:// address, or name the certificates for {scheme}:// in Dask's own "
+            "configuration (distributed.comm.tls)"
+        )
 
 
 def alone(job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

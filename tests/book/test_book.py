@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import browser
@@ -13,7 +14,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from pags import artifacts, files, paths, presets
-from pags.book import build, chapters, figures, origin, results
+from pags.book import build, chapters, figures, origin, results, status
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -199,6 +200,71 @@ def test_a_broken_build_leaves_the_book_that_stands(executed):
         (paths.BOOK / "intro.md").write_text(text)
 
 
+def test_a_failed_build_leaves_nothing_on_the_disk(executed, monkeypatch):
+    (paths.BOOK / "intro.md").write_text("no title\n")
+    monkeypatch.setattr(build, "pages", lambda source, out: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        build.build()
+    assert [path.name for path in (paths.BUILD / "running").iterdir()] == ["html.lock"]
+
+
+def files_of(place):
+    return {
+        "notebook": place[0] / "quick" / "01_good.ipynb",
+        "results": place[1] / "quick" / "01_good.json",
+        "record": place[1] / "quick" / "01_good.run.json",
+    }
+
+
+NO_NOTEBOOK = '{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        *(("notebook", text) for text in (b"", b"{", b"[]", b"{}", b"\xff", NO_NOTEBOOK.encode(), b'{"cells": 3}')),
+        *(("results", text) for text in (b"", b"[]", b"\xff")),
+        *(("record", text) for text in (b"", b"[]", b'{"date": 3}')),
+    ],
+)
+@pytest.mark.parametrize("place", ["here", "published"])
+def test_one_damaged_file_is_named_with_its_remedy_in_its_row_only(house, capfd, place, kind, content):
+    places = {"here": (paths.EXECUTED, paths.RESULTS), "published": (paths.PUBLISHED, paths.PUBLISHED)}
+    put(*places[place], "quick")
+    put(*places[place], "standard")
+    path = files_of(places[place])[kind]
+    path.write_bytes(content)
+    remedy = (
+        "delete it and make it again with" if place == "here" else "restore it with `git checkout`, or run the chapter"
+    )
+    rows = {tuple(row.split()[:2]): row for row in status.table().splitlines()}
+    bad = rows["01_good", "quick"]
+    assert f"{path} is damaged (" in bad
+    assert remedy in bad
+    assert "`pags run 01_good --preset quick`" in bad
+    assert place in rows["01_good", "standard"]
+    assert "damaged" not in rows["01_good", "standard"]
+    with pytest.raises(PagsError, match=r"^the book stays as it was") as refused:
+        build.assemble(house / "work" / "source", "quick")
+    assert str(refused.value).splitlines()[1:] == [f"  {bad[bad.index(str(path)) :]}"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_page_beside_the_results_of_another_run_is_noticed(executed):
+    path = files_of((paths.EXECUTED, paths.RESULTS))
+    notebook = nbformat.read(path["notebook"], as_version=4)
+    notebook.metadata["pags"] = {"results": build.fingerprint(path["results"])}
+    nbformat.write(notebook, path["notebook"])
+    assert build.page("01_good", path["notebook"])[1][0]["preset"] == "quick"
+    for change in (lambda file: file.write_text(file.read_text() + "\n"), lambda file: file.unlink()):
+        change(path["results"])
+        with pytest.raises(
+            PagsError, match="are not of the same run: make both again with `pags run 01_good --preset q"
+        ):
+            build.page("01_good", path["notebook"])
+        assert "are not of the same run" in status.table().splitlines()[1]
+
+
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
         build.build("paper")
@@ -232,6 +298,11 @@ def test_the_status_box_leaves_out_what_is_not_known():
     assert build.status(nb.new_notebook(), ({}, {})).splitlines()[1] == ""
 
 
+def test_no_name_of_data_becomes_markup_in_the_box():
+    box = build.status(nb.new_notebook(), ({"data": {"<svg onload=x>": [], "a$b$": [], "`c`": [], "d_e": []}}, {}))
+    assert box.splitlines()[1] == r"data **\<svg onload=x\>, a\$b\$, \`c\`, d\_e**"
+
+
 def test_the_listed_chapters_are_those_of_the_table_of_contents(tmp_path):
     (tmp_path / "_toc.yml").write_text(textwrap.dedent("""
         root: intro
@@ -252,6 +323,52 @@ def test_the_place_of_a_directory_is_taken_by_the_new_one(tmp_path):
     files.replace_directory(tmp_path / "new", tmp_path / "old")
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+def test_a_book_that_was_set_aside_when_the_process_was_killed_comes_back(tmp_path, monkeypatch):
+    for name in ("book", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    rename, moves = Path.rename, []
+
+    def once(self, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise Killed
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", once)
+        with pytest.raises(Killed):
+            files.replace_directory(tmp_path / "new", tmp_path / "book")
+    assert not (tmp_path / "book").exists()
+    files.restore_directory(tmp_path / "book")
+    assert [path.name for path in (tmp_path / "book").iterdir()] == ["book"]
+    files.replace_directory(tmp_path / "new", tmp_path / "book")
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+    assert [path.name for path in (tmp_path / "book").iterdir()] == ["new"]
+
+
+def test_nothing_moves_before_there_is_room_for_all(tmp_path):
+    (tmp_path / "made").touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(PagsError, match=r"^cannot write .*file/place"):
+        files.place({tmp_path / "made": tmp_path / "a" / "place", tmp_path / "more": tmp_path / "file" / "place"})
+    assert (tmp_path / "made").exists()
+
+
+def test_what_killed_processes_leave_goes_but_not_what_somebody_holds(tmp_path):
+    for name in ("dead", "alive"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "much").write_text("much")
+    with files.locked(tmp_path / "alive", print, ""):
+        files.remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["alive"]
+    files.remove_abandoned(tmp_path / "nowhere")
 
 
 def test_tidy_takes_out_idle_scripts_and_wrong_roles_only():

@@ -1,5 +1,8 @@
 """The command `pags`: what it refuses, what it says, and its exit status."""
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +31,15 @@ def pags(capsys):
         (["run", "--colour", "red"], "No such option"),
         (["run", "--jobs", "0"], "'--jobs'"),
         (["run", "--seed", "one"], "'--seed'"),
+        (["run", "--seed", "2147483648"], "'--seed'"),
+        (["data", "export", "blockmnist", "--out", "d", "--seed", "-1"], "'--seed'"),
+        (["run", "good", "-p", "seed", "20000000000000"], "seed = 20000000000000: write a whole number from 0 to"),
         (["run", "good", "-p", "seed", "one"], "-p seed 'one': write a value of type int, not str"),
         (["run", "good", "-p", "seed", "true"], "-p seed True: write a value of type int, not bool"),
         (["run", "good", "-p", "device", "3"], "-p device 3: write a value of type str, not int"),
         (["run", "good", "-p", "overrides", "[1]"], "-p overrides [1]: write a value of type dict, not list"),
         (["run", "good", "-p", "epochs", "[1"], "-p epochs '[1': the value is not valid YAML"),
-        (["run", "good", "-p", "epochs", "2001-13-45"], "-p epochs '2001-13-45': the value is not valid YAML"),
+        (["run", "good", "-p", "epochs", 5000 * "9"], "9': the value is not valid YAML"),
         (["run", "good", "-p", "epochs"], "'-p'"),
         (["run", "good", "--device", "tpu"], "'tpu'"),
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
@@ -125,12 +131,67 @@ def test_data_list_names_what_is_missing(house, monkeypatch, pags):
     assert "mnist           missing: pags data fetch mnist" in out
 
 
+@pytest.mark.parametrize("words", [["list"], ["check"]])
+def test_a_data_directory_that_is_not_there_is_bad_input(tmp_path, pags, words):
+    status, out, err = pags("data", *words, "--data-dir", str(tmp_path / "no"))
+    assert (status, out) == (2, "")
+    assert f"there is no directory {tmp_path / 'no'}" in err
+    assert len(err.splitlines()) == 1
+
+
+def save(path, *, first_label=0):
+    x, y = np.arange(96, dtype=np.uint8).reshape(6, 4, 4), np.arange(6) % 2 + first_label
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+
+
+def test_check_reads_every_set_and_then_names_what_is_wrong(tmp_path, pags):
+    (tmp_path / "broken.npz").write_bytes(b"x")
+    save(tmp_path / "letters.npz", first_label=1)
+    save(tmp_path / "mine.npz")
+    save(tmp_path / "Yours.npz")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "btcvae_mnist.pt").write_bytes(b"x")
+    status, out, err = pags("data", "check", "--data-dir", str(tmp_path))
+    assert status == 1
+    assert [line.split()[:7] for line in out.splitlines() if not line.startswith("strokes")] == [
+        ["mine", split, "(6,", "4,", "4)", "2", "classes"] for split in ("train", "test")
+    ]
+    complaints = err.splitlines()
+    assert len(complaints) == 4
+    for words in (
+        "Yours.npz' is not read",
+        "broken.npz is damaged",
+        "letters: 2 training labels",
+        "btcvae_mnist.pt is",
+    ):
+        assert any(words in line for line in complaints)
+
+
+def test_a_relative_data_directory_is_found_from_where_the_command_starts_and_a_home_is_expanded(
+    tmp_path, monkeypatch, pags
+):
+    save(tmp_path / "mine.npz")
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for name in (tmp_path.name, f"~/{tmp_path.name}"):
+        status, out, _ = pags("data", "check", "mine", "--data-dir", name)
+        assert status == 0
+        assert len(out.splitlines()) == 2
+
+
+def test_a_home_that_is_not_known_is_one_line(pags):
+    status, _, err = pags("data", "list", "--data-dir", "~nobody-of-this-name/x")
+    assert status == 2
+    assert err.startswith("pags: ~nobody-of-this-name/x leads nowhere (")
+    assert len(err.splitlines()) == 1
+
+
 def test_data_check_reads_real_data(real_data, pags):
     status, out, _ = pags("data", "check", "mnist", "--data-dir", str(real_data))
     assert status == 0
-    assert [line.split()[:6] for line in out.splitlines()] == [
-        ["mnist", "train", "(60000,", "1,", "32,", "32)"],
-        ["mnist", "test", "(10000,", "1,", "32,", "32)"],
+    assert [line.split()[:7] for line in out.splitlines()] == [
+        ["mnist", "train", "(60000,", "28,", "28)", "10", "classes"],
+        ["mnist", "test", "(10000,", "28,", "28)", "10", "classes"],
     ]
 
 
@@ -152,6 +213,20 @@ def test_refusals_and_failures_have_their_status(capsys, monkeypatch, error, sta
 def test_an_error_of_our_own_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         cli.guarded(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[("1e-3", 0.001), ("1E3", 1000.0), (".5", 0.5), ("-2.", -2.0), ("010", 10), ("0o10", 8), ("0x1f", 31)],
+        *[("+7", 7), ("-.inf", -math.inf), ("true", True), ("~", None), ("", None), ("{a.b: 010}", {"a.b": 10})],
+        *[(text, text) for text in ("1:30", "yes", "no", "on", "off", "y", "2001-01-13", "1_000", "1e", "0b1", "=")],
+        *[("[20, 8e-1]", [20, 0.8]), ("'010'", "010"), ("[1:30, no]", ["1:30", "no"])],
+    ],
+)
+def test_a_value_is_read_as_yaml_1_2_means_it(text, value):
+    found = cli.parsed("n", text)
+    assert (found, type(found)) == (value, type(value))
 
 
 OPTIONS = {"preset": "quick", "seed": 0, "device": "auto", "data_dir": None}

@@ -74,6 +74,27 @@ def test_a_notebook_with_a_defect_is_stopped(broken, complaint):
     assert gates.executed(broken) == [complaint]
 
 
+LINK = "see https://example.org/casa/page and n/casa/x; 3 // 2"
+
+
+@pytest.mark.parametrize("home", ["/", "", "//", ".", "/casa"])
+def test_no_home_makes_a_link_a_path_of_this_machine(monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    assert gates.executed(notebook(stream("stdout", LINK))) == []
+    named = f"in {paths.ROOT}/x"
+    assert gates.executed(notebook(stream("stdout", named))) == [
+        f"cell 2: names a path of this machine: {paths.ROOT}/x"
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "at ", "'", "(", "a:", "PATH=", "file://"])
+def test_a_path_below_the_home_directory_is_found_after_any_sign_that_may_stand_before_a_path(monkeypatch, before):
+    monkeypatch.setenv("HOME", "/casa/ada")
+    assert gates.executed(notebook(stream("stdout", f"{before}/casa/ada/x"))) == [
+        "cell 2: names a path of this machine: /casa/ada/x"
+    ]
+
+
 def test_an_empty_cell_need_not_run():
     broken = notebook()
     broken.cells.append(nb.new_code_cell(" \n"))
@@ -87,6 +108,17 @@ def test_results_must_be_there_and_valid(tmp_path):
     assert gates.result(path)[0].startswith("01_good.json: Expecting")
     path.write_text(json.dumps({"schema": 1}))
     assert "is a required property" in gates.result(path)[0]
+
+
+def test_results_of_another_chapter_do_not_count(tmp_path):
+    result = {"schema": 1, "chapter": "02_other", "preset": "quick", "versions": {}, "data": {}, "artifacts": []}
+    result |= {"metrics": {}, "parameters": {"seed": 0, "device": "cpu", "data": [], "overrides": {}, "config": {}}}
+    (tmp_path / "quick").mkdir()
+    for name in ("01_good", "02_other"):
+        (tmp_path / "quick" / f"{name}.json").write_text(json.dumps(result))
+    (complaint,) = gates.result(tmp_path / "quick" / "01_good.json")
+    assert complaint == "01_good.json holds the results of 02_other at quick, which belong into quick/02_other.json"
+    assert gates.result(tmp_path / "quick" / "02_other.json") == []
 
 
 CHAPTER = "---\njupytext:\n  formats: md:myst\n---\n\n# x\n\n```{code-cell} ipython3\n1 + 1\n```\n"

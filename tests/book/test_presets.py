@@ -22,8 +22,13 @@ def kind(chapter, field):
     """The declared type of a field with a dotted name."""
     hint = type(QUICK[chapter])
     for part in field.split("."):
-        hint = typing.get_type_hints(hint)[part]
+        hint = typing.get_type_hints(hint, include_extras=True)[part]
     return hint
+
+
+def limits(hint):
+    """The ends that a hint such as `Share` declares for a number; None if it declares none."""
+    return hint.__metadata__[0] if typing.get_origin(hint) is typing.Annotated else None
 
 
 def optional(hint):
@@ -38,6 +43,8 @@ def allowed(hint, field):
         return st.none() | allowed(inner, field)
     if typing.get_origin(hint) is tuple:
         return st.lists(allowed(typing.get_args(hint)[0], field), min_size=1, max_size=3).map(tuple)
+    if ends := limits(hint):
+        return st.floats(ends.least, ends.most)
     if field.endswith(".net"):
         return st.sampled_from(list(classify.NETS))
     if field.endswith(".methods"):
@@ -246,6 +253,8 @@ def fits(value, hint):
         return value is None or fits(value, inner)
     if typing.get_origin(hint) is tuple:
         return isinstance(value, list | tuple) and all(fits(item, typing.get_args(hint)[0]) for item in value)
+    if ends := limits(hint):
+        return type(value) in (int, float) and ends.least <= value <= ends.most
     if hint is float:
         return type(value) in (int, float) and 0 <= value <= 10**12
     return type(value) is hint and (hint is not int or 0 <= value <= 10**12)
@@ -324,9 +333,42 @@ def test_an_unknown_field_is_refused_naming_what_there_is(chapter, field, value)
         ),
         ("03_tangent_fractions", "quick", {"manifold.vae.beta": float("nan")}, ["manifold.vae.beta = nan"]),
         ("03_tangent_fractions", "quick", {3: 4}, ["3"]),
+        ("05_blockmnist", "quick", {"top": 5}, ["top = 5: write a number from 0 to 1"]),
+        ("06_diffroar", "quick", {"removed": [20, 80]}, ["removed = 20: write a number from 0 to 1"]),
+        ("06_diffroar", "quick", {"removed": 0.2}, ["removed = 0.2: write a list of numbers"]),
     ],
 )
 def test_refusals_quote_what_was_written_and_say_what_to_write(chapter, name, overrides, words):
     line = refusal(chapter, name, overrides)
     for word in words:
         assert word in line
+
+
+SHARES = [
+    *[("05_blockmnist", field) for field in ("top", "p_top")],
+    *[("06_diffroar", field) for field in ("removed", "mean_removed", "shares", "share", "conv_shares", "block_share")],
+]
+
+
+@pytest.mark.parametrize(("chapter", "field"), SHARES)
+def test_a_share_lies_between_zero_and_one(chapter, field):
+    listed = isinstance(presets.flat(QUICK[chapter])[field], tuple)
+    for value in (0, 0.5, 1):
+        presets.get(chapter, "quick", {field: [value] if listed else value})
+    for value in (-0.1, 1.01, 20, float("nan")):
+        line = refusal(chapter, "quick", {field: [0.5, value] if listed else value})
+        assert line.startswith(f"{field} = {value!r}: write a number from 0 to 1")
+    for name in PRESETS:
+        value = presets.flat(presets.get(chapter, name))[field]
+        assert all(0 <= one <= 1 for one in (value if listed else [value]))
+
+
+def test_no_field_that_is_called_a_share_is_without_its_bounds():
+    def share(hint):
+        return limits(typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint) == (0, 1)
+
+    bounded = [(chapter, field) for chapter, field in FIELDS if share(kind(chapter, field))]
+    assert sorted(bounded) == sorted(SHARES)
+    words = ("share", "removed", "prob", "top")
+    named = [(c, field) for c, field in FIELDS if any(word in field.split(".")[-1] for word in words)]
+    assert [one for one in named if one not in SHARES and kind(*one) in (float, tuple[float, ...])] == []

@@ -1,10 +1,13 @@
 """Results: the same file for the same run, intervals that were earned, and clear words for what is wrong."""
 
+import errno
+import inspect
 import json
 import os
 import re
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +79,7 @@ def test_overrides_reach_the_preset(house):
     ("parameters", "complaint"),
     [
         ({"seed": -1}, "seed = -1: write a whole number from 0"),
+        ({"seed": 2**31}, "seed = 2147483648: write a whole number from 0 to 2147483647"),
         ({"seed": 1.0}, "seed = 1.0: write"),
         ({"seed": True}, "seed = True: write"),
         ({"seed": "0"}, "seed = '0': write"),
@@ -104,8 +108,41 @@ def test_parameters_of_any_kind_make_a_run_or_a_usage_error(parameters):
         return
     assert isinstance(run.preset, str)
     assert type(run.seed) is int
-    assert run.seed >= 0
+    assert 0 <= run.seed < 2**31
     assert run.data_dir.is_dir()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A function that makes these the cells that a notebook has executed."""
+
+    def executed(*cells):
+        shell = SimpleNamespace(user_ns={"In": ["", *cells]})
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+
+    return executed
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            "# Parameters\nsed = 7\n",
+            "'sed' is none of the parameters preset, seed, device, data_dir, overrides: write seed",
+        ),
+        ("# Parameters\nseed = 7\nexplain = 500\n", """write overrides = {"explain": ...} for a setting"""),
+    ],
+)
+def test_a_parameter_that_papermill_sets_and_no_chapter_takes_is_refused(notebook, cell, said):
+    notebook('seed = 0\npreset = "quick"', cell)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        begin(seed=7)
+
+
+def test_parameters_that_chapters_take_and_a_readers_own_names_are_not_refused(notebook):
+    notebook("# Parameters\nsed = 7\n", '# Parameters\nseed = 7\noverrides = {"a": [b"c"]}\n', "sed = 3")
+    assert begin(seed=7).seed == 7
+    assert list(inspect.signature(results.begin).parameters)[1:] == list(results.TAKES)
 
 
 def test_a_gpu_that_is_not_there_is_a_failure_and_auto_goes_without(monkeypatch):
@@ -234,13 +271,30 @@ def test_a_user_of_a_data_set_gets_it_back():
     assert begin().use(used) is used
 
 
+def test_a_unit_that_is_not_known_is_refused_so_that_no_bound_is_lost():
+    with pytest.raises(UsageError, match=r"^unit 'shares' of x: write one of 'share', 'fraction',"):
+        metric([0.0, 1.0], unit="shares")
+    assert metric([0.99, 1.0, 1.0], unit="share")["high"] == 1.0
+    assert metric([0.99, 1.0, 1.0])["high"] > 1.0
+
+
+def test_every_unit_that_a_chapter_writes_is_known():
+    texts = [path.read_text(encoding="utf-8") for path in sorted(paths.NOTEBOOKS.glob("*.md"))]
+    written = {unit for text in texts for unit in re.findall(r"""\bunit ?= ?"([^"]*)\"""", text)}
+    assert len(written) > 10
+    assert written - results.BOUNDS.keys() == set()
+
+
 names = st.from_regex(results.NAME, fullmatch=True)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 columns = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=8) | st.lists(st.booleans(), min_size=1, max_size=8)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.dictionaries(names, numbers | columns, max_size=4), st.text(max_size=5))
+@given(
+    st.dictionaries(names, numbers | columns, max_size=4),
+    st.sampled_from([unit for unit, bounds in results.BOUNDS.items() if bounds is None]),
+)
 def test_whatever_is_recorded_comes_back_from_the_file(metrics, unit):
     run = begin()
     for name, values in metrics.items():
@@ -265,7 +319,13 @@ def test_a_file_that_was_there_stays_when_the_new_one_cannot_be_written(monkeypa
         (lambda text: text[:100], "is damaged"),
         (lambda text: "", "is damaged"),
         (lambda text: "[]", r"\[\] is not of type 'object'"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "schema: 1 was expected"),
+        (lambda text: text.replace('"schema": 1', '"schema": 0'), "schema: 1 was expected"),
+        (lambda text: "[" * 100_000, "is damaged"),
+        (
+            lambda text: text.replace('"chapter": "03', '"chapter": "04'),
+            "holds the results of 04_tangent_fractions at q",
+        ),
+        (lambda text: text.replace('"preset": "quick"', '"preset": "paper"'), "which belong into paper/03_tangent_fra"),
         (lambda text: text.replace('"value": 151.25', '"value": "151"'), "metrics.recon.value: '151' is not of type"),
         (lambda text: text.replace('"value": 151.25', '"value": NaN'), "finite numbers"),
         (lambda text: text.replace('"low": null', '"low": 200.0'), "metrics.recon: value 151.25 is not between"),
@@ -284,6 +344,62 @@ def test_a_damaged_file_says_where_and_what_to_do(damage, complaint):
 def test_a_missing_file_says_how_to_make_it(tmp_path):
     with pytest.raises(PagsError, match="does not exist: make it with `pags run 02_x --preset paper`"):
         results.load(tmp_path / "paper" / "02_x.json")
+
+
+def test_a_file_that_is_newer_than_this_copy_says_so():
+    path = measured().save()
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(PagsError) as caught:
+        results.load(path)
+    assert str(caught.value) == f"{path} has schema 2, 1 is the newest known here: update this copy of pags"
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """Nothing may be read, as if it were another user's."""
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+
+def test_a_file_that_may_not_be_read_is_not_damaged(forbidden):
+    path = measured().save()
+    for read in (results.load, results.record):
+        with pytest.raises(PagsError, match=r"^cannot read .*json: Permission denied; see who may read it"):
+            read(path)
+
+
+def test_one_bad_file_among_many_is_named_and_the_others_are_read():
+    good, bad = measured(preset="standard").save(), measured().save()
+    bad.write_text("{")
+    found, (complaint,) = results.readable()
+    assert [result["preset"] for result in found] == ["standard"]
+    assert complaint.startswith(f"{bad} is damaged (")
+    with pytest.raises(PagsError, match=re.escape(str(bad))):
+        results.all()
+    assert good.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"date": 3}', '{"cached": "many"}', '{"commit": 1}', "\xff"])
+def test_a_damaged_run_record_says_where_and_what_to_do(text):
+    path = measured().save()
+    assert results.record(path)["cached"] == 0
+    record = path.with_suffix(".run.json")
+    record.write_text(text, encoding="latin-1")
+    with pytest.raises(PagsError, match=re.escape(str(record))) as caught:
+        results.record(path)
+    assert str(caught.value).endswith(f": delete it and make it again with `pags run {CHAPTER} --preset quick`")
+    record.unlink()
+    assert results.record(path) == {}
+
+
+def test_a_damaged_published_file_can_be_restored():
+    path = published(CHAPTER, "quick")
+    path.write_text("{")
+    with pytest.raises(PagsError, match=r"restore it with `git checkout`, or run the chapter here with `pags run 03_"):
+        results.load(path)
 
 
 def test_what_was_run_here_hides_what_was_published():
@@ -318,6 +434,9 @@ def test_the_box_says_the_settings_and_sets_no_colour():
     assert "training.epochs = &#x27;&lt;3&gt;&#x27;" in html
     assert not re.search(r"#[0-9a-f]{3}|rgb|background|(?<!-)\bcolor:", html.replace("&#x27;", ""))
     assert "**quick**" in run._repr_markdown_()
+    assert r"training.epochs = '\<3\>'" in run._repr_markdown_()
+    hostile = begin(overrides={"training.epochs": "$x$ <svg> `y` [z](u)"})._repr_markdown_()
+    assert r"'\$x\$ \<svg\> \`y\` \[z\](u)'" in hostile
     assert repr(run) == f"{CHAPTER}: preset quick, data strokes, device cpu, seed 7, changed training.epochs = '<3>'"
 
 

@@ -1,5 +1,6 @@
 """Chapters run through papermill; what fails, is killed or comes second takes nothing away."""
 
+import errno
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import chapters, runner
+from pags.book import build, chapters, runner
 from pags.errors import PagsError, UsageError
+from pags.files import place
 
 HEAD = """# A chapter
 
@@ -85,6 +87,14 @@ def test_the_data_directory_reaches_the_kernel_but_not_the_parameters(house):
     notebook = executed("01_good")
     assert seen()["PAGS_DATA"] == str(house / "sets")
     assert str(house) not in json.dumps(notebook)
+
+
+def test_kernels_look_for_data_where_the_command_looks(house, monkeypatch):
+    """A relative PAGS_DATA is made absolute here: the kernel starts among the notebooks."""
+    monkeypatch.setenv("PAGS_DATA", "sets")
+    monkeypatch.setattr(paths, "DATA", house / "sets")
+    assert run("1") == []
+    assert seen()["PAGS_DATA"] == str(house / "sets")
 
 
 def test_kernels_know_that_the_page_is_static_and_share_the_cores(house, monkeypatch):
@@ -157,12 +167,162 @@ def test_a_warning_is_a_failure(house):
     assert not paths.EXECUTED.exists()
 
 
-def test_a_kernel_that_dies_is_a_failure_and_the_next_chapter_still_runs(house):
-    write_chapter(house, "00_dies", "import os; os._exit(9)")
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("os._exit(9)", "the kernel died: it ended with exit status 9"),
+        ("os.kill(os.getpid(), 9)", "the kernel died: it was killed by SIGKILL: is there enough memory?"),
+        ("os.abort()", "the kernel died: it was killed by SIGABRT"),
+    ],
+)
+def test_a_kernel_that_dies_says_how_and_where_and_the_next_chapter_still_runs(house, end, said):
+    write_chapter(house, "00_dies", f"import os\n{end}")
     (message,) = run("0", "1")
-    assert message.startswith("00_dies (preset quick) failed: ")
-    assert "died" in message.lower()
+    assert message.splitlines()[:-1] == [
+        f"00_dies (preset quick) failed: {said}",
+        "  in the cell",
+        "    | import os",
+        f"    | {end}",
+    ]
     assert executed("01_good")
+
+
+def test_a_readers_matplotlibrc_is_not_read(house, monkeypatch):
+    (house / "matplotlibrc").write_bytes(b"font.size: 30\n\xff\xfe not utf-8")
+    monkeypatch.setenv("MATPLOTLIBRC", str(house / "matplotlibrc"))
+    write_chapter(house, "00_draws", 'import matplotlib\nassert matplotlib.rcParams["font.size"] == 10')
+    (message,) = run("0")  # it draws, and writes no results
+    assert message.splitlines()[0].startswith("00_draws (preset quick) failed: the chapter wrote no results")
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(house):
+    """A build directory on a disk of one megabyte."""
+    paths.BUILD.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", paths.BUILD], capture_output=True)
+    if done.returncode:
+        pytest.skip("only root can mount a small disk")
+    yield
+    subprocess.run(["umount", paths.BUILD], check=True)
+
+
+def test_a_chapter_that_fills_the_disk_is_one_failure_and_the_next_one_runs(house, small_disk):
+    write_chapter(house, "00_fills", """
+        from pags import paths
+        (paths.BUILD / "all").write_bytes(bytes(2_000_000))
+        """)  # fmt: skip
+    (message,) = run("0", "1")
+    assert message.startswith("00_fills (preset quick) failed: ")
+    assert "No space left on device" in message
+    assert "Traceback" not in message
+    assert executed("01_good")
+    assert [path.suffix for path in (paths.BUILD / "running").iterdir() if path.is_dir()] == []
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/the/file")
+
+
+def another_good_chapter(house):
+    text = (house / "notebooks" / "01_good.md").read_text()
+    (house / "notebooks" / "04_more.md").write_text(text.replace("01_good", "04_more"))
+
+
+@pytest.mark.parametrize("step", ["execute", "judge", "keep"])
+def test_a_disk_that_is_full_at_any_step_is_one_line_with_the_remedy(house, monkeypatch, step):
+    another_good_chapter(house)
+    done = getattr(runner, step)
+
+    def refuse(job, *args, **options):
+        if job.chapter == "04_more":
+            raise FULL
+        return done(job, *args, **options)
+
+    monkeypatch.setattr(runner, step, refuse)
+    (message,) = run("4", "1")
+    assert message == (
+        "04_more (preset quick) failed: /the/file: No space left on device; "
+        "free some space or let PAGS_BUILD name a directory on a larger disk"
+    )
+    assert executed("01_good")
+
+
+def test_a_notebook_that_cannot_be_kept_does_not_hide_why_its_chapter_failed(house):
+    paths.FAILED.parent.mkdir(parents=True)
+    paths.FAILED.write_text("a file where a directory should be")
+    (message,) = run("02")
+    lines = message.splitlines()
+    assert lines[0] == "02_fails (preset quick) failed: ZeroDivisionError: division by zero"
+    assert lines[-1].startswith("  its notebook is lost: cannot write ")
+
+
+# A kill
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_kill_between_two_moves_is_noticed_and_a_new_run_mends_it(house, monkeypatch, moved):
+    path = house / "notebooks" / "01_good.md"
+    path.write_text(
+        path.read_text()
+        + """
+```{code-cell} ipython3
+written.with_name("01_good.run.json").write_text("{}")
+```
+"""
+    )
+    assert run("1") == []
+    page = paths.EXECUTED / "quick" / "01_good.ipynb"
+    assert build.page("01_good", page)[1][0]["parameters"]["seed"] == 0
+
+    def some(moves):
+        place(dict(list(moves.items())[:moved]))
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "place", some)
+        with pytest.raises(Killed):
+            run("1", seed=7)
+    with pytest.raises(PagsError, match="are not of the same run: make both again with `pags run 01_good --preset q"):
+        build.page("01_good", page)
+    assert run("1", seed=7) == []
+    assert build.page("01_good", page)[1][0]["parameters"]["seed"] == 7
+
+
+def test_what_killed_runs_have_left_goes_with_the_next_run(house):
+    left = paths.BUILD / "running" / "standard-02_fails"
+    left.mkdir(parents=True)
+    (left / "much").write_text("much")
+    assert run("1") == []
+    assert not left.exists()
+
+
+# Plain papermill
+
+
+def test_plain_papermill_with_a_parameter_that_no_chapter_takes_is_refused(house, tmp_path):
+    write_chapter(house, "01_theory_checks", """
+        from pags.book import results
+        run = results.begin("01_theory_checks", preset=preset, seed=seed)
+        print(run.seed)
+        """)  # fmt: skip
+    nbformat.write(chapters.read("01_theory_checks"), tmp_path / "1.ipynb")
+    command = [sys.executable, "-m", "papermill", tmp_path / "1.ipynb", tmp_path / "1-run.ipynb"]
+    bad, good = (
+        subprocess.run([*command, "-p", name, "7"], capture_output=True, text=True, check=False)
+        for name in ("sed", "seed")
+    )
+    assert bad.returncode != 0
+    said = "UsageError: 'sed' is none of the parameters preset, seed, device, data_dir, overrides: write seed"
+    assert said in bad.stderr
+    assert good.returncode == 0, good.stderr
+    shown = nbformat.read(tmp_path / "1-run.ipynb", as_version=4).cells[-1].outputs
+    assert shown[0].text == "7\n"
 
 
 def test_success_removes_the_notebook_of_an_earlier_failure(house):
@@ -223,12 +383,13 @@ def test_a_chapter_without_a_parameter_is_refused(house):
 # A run in a process of its own, to be killed or interrupted.
 
 ALONE = """
-import sys, pathlib
+import signal, sys, pathlib
 from pags import paths, presets
 from pags.book import cli
 sys.path.insert(0, {tests!r})
 import conftest
 presets.get = conftest.settings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
 paths.NOTEBOOKS = pathlib.Path({notebooks!r})
 cli.main(["run", "04_sleeps"])
 """

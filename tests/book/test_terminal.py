@@ -1,16 +1,43 @@
 """How `pags` speaks: plain lines in a log, one line rewritten in place in a terminal."""
 
 import io
+import os
 import re
+import subprocess
 import sys
 import time
 
-from pags.book import terminal
+import pytest
+
+from pags.book import scoreboard, terminal
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_verdicts_can_be_read_in_every_encoding(encoding):
+    code = "from pags.book import cli; cli.main(['claims'])"
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    said = done.stdout.decode("utf-8" if encoding == "ascii" else encoding)  # click makes utf-8 of ascii
+    assert ("+ reproduced" in said) == (encoding == "cp1252")
+    assert ("✓ reproduced" in said) == (encoding != "cp1252")
+
+
+def test_a_sign_that_cannot_be_written_has_a_plain_one_and_none_looks_undecided(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    terminal.speak_plainly()
+    print("✓ ◐ ✗ ≁ – × é α", end="")
+    out.flush()
+    assert out.buffer.getvalue().decode("cp1252") == r"+ ~ x !~ – × é \u03b1"
+    plain = [terminal.PLAIN.get(sign, sign) for sign in scoreboard.SYMBOLS.values()]
+    assert len(set(plain)) == len(scoreboard.SYMBOLS)
+    assert "".join(plain).isascii()
 
 
 def test_a_log_gets_plain_lines(capsys):

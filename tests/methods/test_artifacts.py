@@ -208,9 +208,48 @@ def test_words_and_plots_and_what_loads_data_are_not_in_the_key(module, old, new
 
 def test_the_real_package_is_read():
     sources = artifacts.sources("pags")
-    assert "pags.artifacts" in sources
-    assert "pags.__init__" not in sources
+    assert {"pags", "pags.artifacts", "pags.presets", "pags.presets.columns", "pags.book.cli"} <= sources.keys()
+    assert not [name for name in sources if name.endswith("__init__")]
     assert len(artifacts._own_source("pags.paths", "cpu")) == 64
+
+
+PACKAGE = {
+    "mine": "VERSION = 1\n",
+    "mine.make": "from .nets import small\nfrom . import tools\ndef make(): return small\n",
+    "mine.nets": "from .big import depth\nfrom pags import stats\n",
+    "mine.nets.big": "from ..tools import sort\nfrom ... import beyond\ndepth = 3\n",
+    "mine.nets.small": "import mine.nets.big\n",
+    "mine.tools": "",
+    "mine.tools.sort": "from . import merge\n",
+    "mine.tools.merge": "",
+    "mine.other": "",
+    "mine.other.deep": "",
+    "pags": "__version__ = '1'\n",
+    "pags.stats": "",
+}
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.keys() - {"mine.other", "mine.other.deep", "pags"}))
+def test_code_in_packages_inside_the_makers_package_is_in_the_key(module):
+    changed = PACKAGE | {module: PACKAGE[module] + "\nTWO = 2\n"}
+    assert artifacts.source_hash("mine.make", changed) != artifacts.source_hash("mine.make", PACKAGE)
+
+
+@pytest.mark.parametrize("module", ["mine.other", "mine.other.deep", "pags"])
+def test_packages_that_nothing_imports_and_our_version_are_not_in_the_key(module):
+    changed = PACKAGE | {module: PACKAGE[module] + "\nTWO = 2\n"}
+    assert artifacts.source_hash("mine.make", changed) == artifacts.source_hash("mine.make", PACKAGE)
+
+
+def test_a_maker_may_stand_in_any_file_of_a_package_but_must_have_one(tmp_path, monkeypatch):
+    for name in ("inmine/__init__.py", "inmine/deep/__init__.py", "inmine/deep/make.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    hashes = {artifacts._own_source(name, "cpu") for name in ("inmine", "inmine.deep", "inmine.deep.make")}
+    assert {len(one) for one in hashes} == {64}
+    with pytest.raises(PagsError, match=r"^inmine\.compiled has no source file"):
+        artifacts._own_source("inmine.compiled", "cpu")
 
 
 def test_what_cannot_be_keyed_is_refused(tmp_path):
@@ -436,6 +475,108 @@ def test_an_altered_byte_in_a_checkpoint_is_noticed(tmp_path, said):
     checkpoint.save({"x": torch.zeros(50)}, force=True)
     flip(checkpoint.path, len(checkpoint.path.read_bytes()) // 2)
     assert checkpoint.load() is None
+
+
+def train(config, *, seed, device, checkpoint):
+    """A net of `config.size` entries, trained from the checkpoint's; it has a fault of its own if size is 13."""
+    state = checkpoint.load() or {"epoch": 0, "x": torch.zeros(config.size)}
+    begun_at, x = state["epoch"], torch.zeros(config.size)
+    if config.size == 13:
+        raise ValueError("no size for a net")
+    x.copy_(state["x"])
+    for epoch in range(begun_at, EPOCHS):
+        x += epoch
+        checkpoint.save({"epoch": epoch + 1, "x": x}, force=True)
+        if str(epoch) == os.environ.get("TOY_STOP"):
+            raise ValueError("stopped")
+    return {"x": x}, {"begun_at": begun_at}
+
+
+def interrupted(directory, size=4):
+    """The path of the checkpoint that a training of this size leaves when it stops after its second epoch."""
+    stop(directory, size, after=1)
+    return only(directory, "*.checkpoint")
+
+
+def stop(directory, size, *, after):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOY_STOP", str(after))
+        with pytest.raises(ValueError, match="stopped"):
+            cached(train, Config(size=size), seed=0, directory=directory)
+
+
+@pytest.mark.parametrize("state", [{"epoch": 2, "x": torch.zeros(7)}, {"epoch": 2}, {"x": 1}, [1, 2], {"epoch": "two"}])
+def test_a_checkpoint_that_does_not_fit_is_said_and_the_training_starts_from_the_beginning(tmp_path, said, state):
+    whole = cached(train, Config(), seed=0, directory=tmp_path / "whole")
+    path = interrupted(tmp_path)
+    Checkpoint(path).save(state, force=True)
+    found = cached(train, Config(), seed=0, directory=tmp_path)
+    assert (found.info, found.tensors["x"].tolist()) == ({"begun_at": 0}, whole.tensors["x"].tolist())
+    (line,) = said
+    assert line.startswith(f"{path.name} does not fit (")
+    assert line.endswith("): starting from the beginning")
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_a_checkpoint_that_fits_is_used_and_a_later_fault_is_not_laid_at_its_door(tmp_path, said):
+    interrupted(tmp_path)
+    stop(tmp_path, 4, after=2)
+    assert cached(train, Config(), seed=0, directory=tmp_path).info == {"begun_at": 3}
+    assert said == []
+
+
+def test_a_fault_of_the_maker_itself_does_not_cost_the_checkpoint(tmp_path, said):
+    path = interrupted(tmp_path, size=4)
+    other = tmp_path / artifacts._place(train, recipe(Config(size=13)), tmp_path).name
+    kept = path.rename(other.with_suffix(".checkpoint")).read_bytes()
+    with pytest.raises(ValueError, match="no size for a net"):
+        cached(train, Config(size=13), seed=0, directory=tmp_path)
+    assert only(tmp_path, "*.checkpoint").read_bytes() == kept
+
+
+def recipe(config):
+    return artifacts._recipe(train, config, (), 0, CPU)
+
+
+# What one may not read
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """A function after which a file may not be read, as one of another user."""
+
+    def forbid(path):
+        opened = Path.open
+
+        def refuse(self, *args, **kwargs):
+            if self == path:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return opened(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "open", refuse)
+
+    return forbid
+
+
+def test_what_may_not_be_read_is_not_damaged_and_stays(tmp_path, said, forbidden):
+    cached(draw, Config(), seed=0, directory=tmp_path)
+    path = only(tmp_path)
+    content = path.read_bytes()
+    forbidden(path)
+    with pytest.raises(PagsError, match=rf"^cannot read {path}: Permission denied; see who may read it"):
+        cached(draw, Config(), seed=0, directory=tmp_path)
+    assert (said, calls(tmp_path)) == ([], 1)
+    with open(path, "rb") as file:
+        assert file.read() == content
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_damaged(tmp_path, said, forbidden):
+    checkpoint = Checkpoint(tmp_path / "x.checkpoint")
+    checkpoint.save({"epoch": 3}, force=True)
+    forbidden(checkpoint.path)
+    with pytest.raises(PagsError, match=r"cannot read .*Permission denied"):
+        checkpoint.load()
+    assert said == []
 
 
 # What it cost

@@ -255,11 +255,57 @@ def test_an_export_is_the_same_byte_for_byte(few_strokes, export, tmp_path):
         ([*SMALL, "--p-top", "2"], "p_top = 2.0"),
         ([*SMALL, "--blocks", "1"], "blocks = 1"),
         ([*SMALL, "--train", "1000"], "n = 1000: strokes has 18"),
+        ([*SMALL, "--train", 10**30], f"n = {10**30}: strokes has 18"),
+        ([*SMALL, "--blocks", 10**6], "12 images of 1000000 blocks take 35 GiB, more than 4: ask for fewer"),
+        ([*SMALL, "--blocks", 10**30], f"12 images of {10**30} blocks"),
+        ([*SMALL, "--blocks", -(10**30)], f"blocks = {-(10**30)}"),
+        ([*SMALL, "--classes", f"0,{10**30}"], f"classes [{10**30}] are not in strokes"),
+        ([*SMALL, "--classes", "1"], "name at least two"),
+        ([*SMALL, "--p-top", "nan"], "p_top = nan"),
+        ([*SMALL, "--seed", 10**30], "'--seed'"),
+        ([*SMALL, "--seed", -1], "'--seed'"),
+        ([*SMALL, "--null", "../x"], "data set '../x'"),
+        ([*SMALL, "--null", "generated"], "data set 'generated'"),
     ],
 )
-def test_an_export_that_cannot_be_meant_is_one_line_and_leaves_nothing(few_strokes, export, tmp_path, words, said):
+def test_an_export_that_cannot_be_meant_is_one_line_before_it_draws_and_leaves_nothing(
+    few_strokes, export, monkeypatch, tmp_path, words, said
+):
+    monkeypatch.setattr(blocks, "make", lambda *args, **options: pytest.fail("it began to make images"))
     status, out, err = export(*words, "--out", tmp_path / "new")
     assert (status, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_an_export_to_where_nothing_can_be_written_is_refused_before_it_draws(
+    few_strokes, export, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(blocks, "make", lambda *args, **options: pytest.fail("it began to make images"))
+    (tmp_path / "file").touch()
+    status, _, err = export(*SMALL, "--out", tmp_path / "file" / "new")
+    assert status == 1
+    assert f"cannot write {tmp_path / 'file' / 'new'}" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_export_of_other_colours_than_the_null_block_has_is_refused_before_it_draws(
+    few_strokes, export, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(blocks, "make", lambda *args, **options: pytest.fail("it began to make images"))
+    x, y = np.arange(288, dtype=np.uint8).reshape(6, 4, 4, 3) % 251, np.arange(6) % 2
+    np.savez(tmp_path / "photos.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    status, _, err = export(*SMALL, "--null", "photos", "--data-dir", tmp_path, "--out", tmp_path / "new")
+    assert status == 2
+    assert "signal and null blocks are 1 x 28 x 28 and 3 x 28 x 28" in err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_null_share_does_not_depend_on_the_size_of_an_attribution(power, scale):
+    E = torch.tensor([3.0, 1.0]).reshape(1, 1, 2, 1)
+    signal = torch.tensor([True, False]).reshape(1, 1, 2, 1)
+    share = 1 / (1 + 3**power)
+    torch.testing.assert_close(blocks.null_share(scale * E, signal, power=power), torch.tensor([share]))

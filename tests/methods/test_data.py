@@ -5,6 +5,7 @@ import io
 import shutil
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,26 +60,38 @@ def load(folder, name="mine", split="train", **options):
     return data.load(name, split, data_dir=folder, **options)
 
 
+def pixels(found):
+    """The images of a data set as bytes (n, h, w, c)."""
+    return (found.x * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def same_examples(found, x, y):
+    """Whether a data set holds these images (n, h, w) or (n, h, w, c) with these labels, in whatever order."""
+
+    def pairs(x, y):
+        return sorted((image.tobytes(), int(label)) for image, label in zip(x, y, strict=True))
+
+    return pairs(pixels(found), found.y) == pairs(x, y)
+
+
 # What is right
 
 
 @SOME
 @given(
-    n=st.integers(1, 5),
-    side=st.integers(1, 9),
+    n=st.integers(2, 6),
+    side=st.integers(2, 9),
     channels=st.sampled_from([(), (1,), (3,)]),
     label=st.sampled_from([np.int64, np.uint8, np.int16]),
     seed=st.integers(0, 99),
 )
 def test_a_sound_file_is_read_as_it_was_written(tmp_path, n, side, channels, label, seed):
     rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 256, (n, side, side, *channels), dtype=np.uint8), rng.integers(0, 5, n).astype(label)
+    x, y = rng.integers(0, 256, (n, side, side, *channels), dtype=np.uint8), (np.arange(n) // 2).astype(label)
+    y[-1] = (n - 1) // 2 or 1  # sorted, and two classes at least
     np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
     found = load(tmp_path, size=side)
-    assert torch.equal(
-        (found.x * 255).round().byte(), torch.from_numpy(x.reshape(n, side, side, -1)).permute(0, 3, 1, 2)
-    )
-    assert found.y.tolist() == y.tolist()
+    assert same_examples(found, x, y)
     assert found.classes == int(y.max()) + 1
     assert (found.x.dtype, found.y.dtype) == (torch.float32, torch.int64)
     assert len(load(tmp_path, split="test", size=side).x) == 1
@@ -109,10 +122,46 @@ def test_n_takes_the_first_and_the_fingerprint_follows_the_content(folder):
     assert load(folder).fingerprint == whole.fingerprint
 
 
-def test_the_number_of_classes_is_that_of_the_whole_split(tmp_path):
-    y = np.array([0, 0, 0, 4, 1, 2])
-    np.savez(tmp_path / "mine.npz", **arrays() | {"y_train": y})
-    assert load(tmp_path, n=2).classes == 5
+def test_the_number_of_classes_is_that_of_the_whole_training_split(tmp_path):
+    y = np.array([0, 0, 0, 3, 1, 2])
+    np.savez(tmp_path / "mine.npz", **arrays() | {"y_train": y, "y_test": y[:5] * 0})
+    assert load(tmp_path, n=2).classes == load(tmp_path, split="test").classes == 4
+
+
+def test_the_first_of_a_set_sorted_by_class_hold_all_classes_in_their_shares(tmp_path):
+    content = arrays(n=1001)
+    np.savez(tmp_path / "mine.npz", **content | {f"y_{s}": np.sort(content[f"y_{s}"]) % 2 for s in data.SPLITS})
+    for split in data.SPLITS:
+        few, other = load(tmp_path, split=split, n=200, size=8), load(tmp_path, split=split, n=200, size=8, seed=1)
+        whole = load(tmp_path, split=split, size=8)
+        for found in (few, other):
+            assert abs(found.y.float().mean() - whole.y.float().mean()) < 0.1
+        assert torch.equal(few.x, whole.first(200).x)
+        assert not torch.equal(few.x, other.x)
+        assert few.fingerprint == load(tmp_path, split=split, n=200, size=8).fingerprint
+
+
+def test_images_keep_their_labels_in_the_new_order(tmp_path):
+    x = np.repeat(np.arange(1, 201, dtype=np.uint8), 16).reshape(200, 4, 4)
+    y = np.arange(200) // 50
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    for split in data.SPLITS:
+        found = load(tmp_path, split=split, size=4)
+        number = (found.x[:, 0, 0, 0] * 255).round().long() - 1
+        assert sorted(number.tolist()) == list(range(200))
+        assert torch.equal(number // 50, found.y)
+
+
+def test_the_outline_is_that_of_what_load_gives(tmp_path, monkeypatch):
+    np.savez(tmp_path / "grey.npz", **arrays())
+    np.savez(tmp_path / "photos.npz", **arrays(shape=(8, 8, 3)))
+    monkeypatch.setattr(data, "STROKES", {"train": 25, "test": 13})
+    for name in ("grey", "photos", "strokes"):
+        for split in data.SPLITS:
+            found = load(tmp_path, name, split, size=8)
+            y, channels = data.outline(name, split, tmp_path)
+            assert sorted(y.tolist()) == sorted(found.y.tolist())
+            assert channels == found.x.shape[1]
 
 
 def test_a_fingerprint_sees_shape_type_and_every_value():
@@ -125,13 +174,28 @@ def test_a_fingerprint_sees_shape_type_and_every_value():
 
 
 def test_the_list_names_what_is_there(folder):
-    (folder / "half.partial.npz").touch()
     found = data.names(folder)
     assert found["strokes"]
     assert found["mine"]
     assert not found["mnist"]
     assert not found["cifar10"]
-    assert not any("half" in name for name in found)
+    assert not found["alexnet"]
+    assert data.unread(folder) == []
+
+
+@pytest.mark.parametrize("name", ["Lungs", "a b", "<svg onload=1>", "x$y", "half.partial", *data.RESERVED])
+def test_files_that_no_name_leads_to_are_said_and_not_listed(folder, name):
+    (folder / f"{name}.npz").touch()
+    (line,) = data.unread(folder)
+    assert f"{name}.npz" in line
+    assert "is not read" in line
+    assert data.names(folder).get(name) in ([True] if name == "strokes" else [None, False])
+    assert "'" in refusal(lambda: data.content(name, "train", folder), UsageError)
+
+
+def test_a_directory_that_is_not_there_is_said(tmp_path):
+    for call in (data.names, data.unread):
+        assert str(tmp_path / "no") in refusal(lambda call=call: call(tmp_path / "no"), UsageError)
 
 
 # What is wrong
@@ -158,6 +222,13 @@ def broken(**changes):
         ({"y_train": np.zeros(6)}, "y is float64 (6,)"),
         ({"y_train": np.zeros(6, bool)}, "y is bool (6,)"),
         ({"y_train": np.arange(6) - 1}, "labels run from -1 to 4; number the classes from 0"),
+        ({"y_train": np.arange(6) + 1}, "6 training labels from 1 to 6; number the classes from 0 without gaps"),
+        ({"y_train": np.array([0, 1, 2, 3, 4, 6])}, "6 training labels from 0 to 6; number the classes from 0"),
+        ({"y_train": np.zeros(6, int)}, "one class only"),
+        ({"x_train": np.zeros((6, 8, 8), np.uint8)}, "every pixel is 0; write images that show something"),
+        ({"x_train": np.full((6, 8, 8), 255, np.uint8)}, "every pixel is 255"),
+        ({"x_train": (arrays()["x_train"] > 99).astype(np.uint8)}, "every pixel is 0 or 1; write bytes from 0 to 255"),
+        ({"x_train": np.ones((6, 8, 8, 3), np.uint8) * np.arange(3, dtype=np.uint8)}, "one split are grey"),
         ({"y_train": np.arange(6) * 1000}, "labels run from 0 to 5000"),
         ({"y_train": np.array(list("012345"))}, "y is <U1 (6,)"),
     ],
@@ -167,6 +238,21 @@ def test_wrong_arrays_are_named(tmp_path, changes, words):
     line = refusal(lambda: load(tmp_path), PagsError)
     assert words in line
     assert "mine" in line
+
+
+def test_test_labels_without_training_images_are_named(tmp_path):
+    np.savez(tmp_path / "mine.npz", **broken(y_test=np.array([0, 1, 3, 2, 7])))
+    assert "no training image has the test labels 3, 7" in refusal(lambda: load(tmp_path, split="test"), PagsError)
+
+
+def test_the_advice_on_labels_mends_them(tmp_path):
+    letters = {"y_train": np.array([1, 1, 26, 5, 5, 26]), "y_test": np.array([26, 5, 1, 1, 5])}
+    mended = {key: np.searchsorted(np.unique(letters["y_train"]), y) for key, y in letters.items()}
+    np.savez(tmp_path / "mine.npz", **arrays() | letters)
+    assert "numpy.searchsorted(numpy.unique(y_train), y)" in refusal(lambda: load(tmp_path), PagsError)
+    np.savez(tmp_path / "mine.npz", **arrays() | mended)
+    assert sorted(load(tmp_path).y.tolist()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(load(tmp_path, split="test").y.tolist()) == [0, 0, 1, 1, 2]
 
 
 @SOME
@@ -182,7 +268,7 @@ def test_any_array_is_taken_or_refused_in_one_line(tmp_path, key, split, array):
     np.savez(tmp_path / "mine.npz", **arrays() | {key: array})
     found, line = attempt(lambda: load(tmp_path, split=split))
     if line:
-        assert key.endswith(split)
+        assert key.endswith(split) or key == "y_train" or "grey" in line
     else:
         assert found.x.shape[2:] == (32, 32)
         assert len(found.x) == len(found.y)
@@ -216,7 +302,7 @@ def test_a_file_with_altered_bytes_is_called_damaged_or_was_not_harmed(tmp_path,
     (tmp_path / "mine.npz").write_bytes(altered)
     found, line = attempt(lambda: load(tmp_path, size=8))
     if not line:
-        assert torch.equal((found.x[:, 0] * 255).round().byte(), torch.from_numpy(arrays()["x_train"]))
+        assert same_examples(found, arrays()["x_train"], arrays()["y_train"])
 
 
 def pickled(path):
@@ -290,9 +376,15 @@ def idx(array):
     return struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
+def digest(array):
+    return hashlib.sha256(array.astype(np.uint8).tobytes()).hexdigest()
+
+
 @pytest.fixture
-def little_mnist(tmp_path):
-    """MNIST in torchvision's format, with a handful of images."""
+def little_mnist(tmp_path, monkeypatch):
+    """MNIST in torchvision's format, with a handful of images, which are known for it."""
+    content = arrays(shape=(28, 28))
+    monkeypatch.setitem(data.KNOWN, "mnist", {key: digest(array) for key, array in content.items()})
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for split, part in (("train", "train"), ("test", "t10k")):
@@ -303,9 +395,7 @@ def little_mnist(tmp_path):
 
 
 def test_torchvisions_files_are_read(little_mnist):
-    found = load(little_mnist, "mnist", size=28)
-    assert torch.equal((found.x[:, 0] * 255).round().byte(), torch.from_numpy(arrays(shape=(28, 28))["x_train"]))
-    assert found.y.tolist() == arrays()["y_train"].tolist()
+    assert same_examples(load(little_mnist, "mnist", size=28), arrays(shape=(28, 28))["x_train"], arrays()["y_train"])
     assert len(load(little_mnist, "mnist", "test").x) == 5
     assert data.names(little_mnist)["mnist"]
 
@@ -332,6 +422,127 @@ def test_short_heads_of_torchvisions_files_are_called_damaged(little_mnist, part
     for length in range(16 if part == "images-idx3" else 8):
         path.write_bytes(content[:length])
         assert "damaged" in refusal(lambda: load(little_mnist, "mnist"), PagsError)
+
+
+RAW = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+@pytest.mark.parametrize("part", RAW)
+def test_other_content_under_a_known_name_is_refused(little_mnist, part):
+    """The same shape, and one pixel or label that is another."""
+    path = little_mnist / "MNIST" / "raw" / part
+    content = bytearray(path.read_bytes())
+    content[-1] = (content[-1] + 1) % 3
+    path.write_bytes(content)
+    split = "train" if part.startswith("train") else "test"
+    line = refusal(lambda: load(little_mnist, "mnist", split), PagsError)
+    assert "other data" in line
+    assert "pags data fetch mnist" in line
+    assert "another name" in line
+    assert "other data" in refusal(lambda: data.described("mnist", little_mnist), PagsError)
+    other = "test" if split == "train" else "train"
+    assert len(load(little_mnist, "mnist", other).x)
+
+
+def test_the_known_names_hold_what_their_makers_released(real_data):
+    for name in data.KNOWN:
+        for split in data.SPLITS:
+            assert data.content(name, split, real_data)[2] == 10
+
+
+def test_kerass_file_of_mnist_is_read_where_torchvisions_are_not_and_said_where_they_are(little_mnist):
+    shutil.move(little_mnist / "MNIST", little_mnist / "away")
+    np.savez(little_mnist / "mnist.npz", **arrays(shape=(28, 28)))
+    assert data.names(little_mnist)["mnist"]
+    assert same_examples(load(little_mnist, "mnist", size=28), arrays(shape=(28, 28))["x_train"], arrays()["y_train"])
+    assert data.unread(little_mnist) == []
+    np.savez(little_mnist / "mnist.npz", **arrays(shape=(28, 28), seed=1))
+    assert "other data" in refusal(lambda: load(little_mnist, "mnist"), PagsError)
+    shutil.move(little_mnist / "away", little_mnist / "MNIST")
+    assert len(load(little_mnist, "mnist").x) == 6
+    (line,) = data.unread(little_mnist)
+    assert line.startswith("mnist.npz is not read")
+
+
+# Fetching
+
+
+@pytest.fixture
+def served(little_mnist, monkeypatch):
+    """`data.fetch("mnist")` without a network: torchvision's class copies files from the directory that is returned."""
+    source = little_mnist / "served"
+    shutil.copytree(little_mnist / "MNIST", source / "MNIST")
+
+    class MNIST(data.TORCHVISION["mnist"]):
+        def download(self):
+            if not source.exists():
+                raise RuntimeError("Error downloading")
+            shutil.copytree(source / "MNIST", Path(self.root) / "MNIST")
+
+    monkeypatch.setitem(data.TORCHVISION, "mnist", MNIST)
+    return source
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def altered(path):
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+
+
+@pytest.mark.parametrize("harm", [cut, altered, lambda path: path.unlink()])
+def test_fetching_mends_what_is_damaged(little_mnist, served, harm):
+    harm(little_mnist / "MNIST" / "raw" / RAW[0])
+    refusal(lambda: load(little_mnist, "mnist"), PagsError)
+    assert data.fetch("mnist", little_mnist) == little_mnist / "MNIST"
+    assert len(load(little_mnist, "mnist").x) == 6
+    assert not (little_mnist / ".fetching").exists()
+
+
+def test_what_a_killed_fetch_has_left_goes_away_with_the_next(little_mnist, served):
+    (little_mnist / ".fetching" / "MNIST").mkdir(parents=True)
+    cut(little_mnist / "MNIST" / "raw" / RAW[0])
+    data.fetch("mnist", little_mnist)
+    assert not (little_mnist / ".fetching").exists()
+
+
+def test_what_is_whole_is_not_fetched_again(little_mnist, served):
+    shutil.rmtree(served)
+    assert data.fetch("mnist", little_mnist) == little_mnist / "MNIST"
+
+
+def test_a_fetch_that_fails_leaves_all_as_it_was(little_mnist, served):
+    altered(served / "MNIST" / "raw" / RAW[2])
+    assert "t10k" not in refusal(lambda: data.fetch("mnist", little_mnist / "new"), PagsError)
+    assert not data.names(little_mnist / "new")["mnist"]
+    shutil.rmtree(served)
+    assert "try again online" in refusal(lambda: data.fetch("mnist", little_mnist / "new"), PagsError)
+    assert not data.names(little_mnist / "new")["mnist"]
+    assert not [path for path in (little_mnist / "new").iterdir() if path.suffix != ".lock"]
+    cut(little_mnist / "MNIST" / "raw" / RAW[0])  # the labels are still of use
+    before = (little_mnist / "MNIST" / "raw" / RAW[1]).read_bytes()
+    refusal(lambda: data.fetch("mnist", little_mnist), PagsError)
+    assert (little_mnist / "MNIST" / "raw" / RAW[1]).read_bytes() == before
+
+
+def test_a_set_that_is_kept_as_npz_is_made_anew_over_a_damaged_one(tmp_path, monkeypatch):
+    content = arrays(shape=(32, 32, 3))
+
+    class Batches:
+        def __init__(self, root, *, train, download):
+            split = "train" if train else "test"
+            (Path(root) / "batches").mkdir(exist_ok=True)
+            self.data, self.targets = content[f"x_{split}"], content[f"y_{split}"].tolist()
+
+    monkeypatch.setitem(data.FETCHED_TO_NPZ, "cifar10", Batches)
+    monkeypatch.setitem(data.KNOWN, "cifar10", {key: digest(array) for key, array in content.items()})
+    (tmp_path / "cifar10.npz").write_bytes(b"half of it")
+    assert data.fetch("cifar10", tmp_path) == tmp_path / "cifar10.npz"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["cifar10.npz"]
+    assert same_examples(load(tmp_path, "cifar10"), content["x_train"], content["y_train"])
+    monkeypatch.setitem(data.KNOWN, "cifar10", {"x_train": "of others"})
+    assert "other data" in refusal(lambda: data.fetch("cifar10", tmp_path), PagsError)
 
 
 # The released VAE

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import psutil
@@ -58,12 +60,17 @@ def make(config, data=None, *, seed, device, checkpoint):
     return {"x": torch.full((2,), config.value)}, {"process": os.getpid()}
 
 
+def run(job, calls, **options):
+    """The results in the order of the calls."""
+    return [result for _, result in sorted(sweep.done(job, calls, **options), key=itemgetter(0))]
+
+
 # Processes
 
 
 def test_results_come_in_the_order_of_the_calls_from_processes_with_one_thread(tmp_path):
     delays = [1.0, 0.0, 0.2]  # the first is done last
-    found = sweep.run(job, [(i, tmp_path, delay) for i, delay in enumerate(delays)], workers=2, factor=10)
+    found = run(job, [(i, tmp_path, delay) for i, delay in enumerate(delays)], workers=2, factor=10)
     assert [one["value"] for one in found] == [0, 10, 20]
     assert {one["threads"] for one in found} == {1}
     assert len({one["process"] for one in found} - {os.getpid()}) == 2
@@ -71,7 +78,7 @@ def test_results_come_in_the_order_of_the_calls_from_processes_with_one_thread(t
 
 def test_a_process_that_is_killed_costs_its_job_a_second_attempt(tmp_path):
     with sweep.Processes(1) as executor:
-        first, second = sweep.run(stopped, [(tmp_path,), (tmp_path,)], executor=executor)
+        first, second = run(stopped, [(tmp_path,), (tmp_path,)], executor=executor)
     assert (tmp_path / "killed").exists()
     assert first == second != os.getpid()
 
@@ -80,8 +87,52 @@ def test_a_job_whose_process_is_killed_twice_fails_and_the_others_do_not(tmp_pat
     with sweep.Processes(1) as executor:
         doomed = executor.submit(stopped, tmp_path, once=False)
         assert executor.submit(job, 1, tmp_path).result()["value"] == 1
-        with pytest.raises(PagsError, match="killed, and so was the next one: is there enough memory"):
+        with pytest.raises(PagsError, match="and then the next one, was killed by SIGKILL: is there enough memory"):
             doomed.result()
+
+
+def leaves(folder):
+    os._exit(3)
+
+
+def test_a_process_that_ends_of_itself_is_not_said_to_lack_memory(tmp_path):
+    with sweep.Processes(1) as executor, pytest.raises(PagsError) as caught:
+        executor.submit(leaves, tmp_path).result()
+    assert str(caught.value) == "its process, and then the next one, ended with exit status 3"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (-9, "was killed by SIGKILL: is there enough memory?"),
+        (-11, "was killed by SIGSEGV"),
+        (-250, "was killed by signal 250"),
+        (1, "ended with exit status 1"),
+        (None, "ended"),
+    ],
+)
+def test_how_a_process_ended_is_said_by_name(code, said):
+    assert machine.ending(code) == said
+
+
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import pathlib, test_sweep\nfrom pags import sweep\n"
+        "print(list(sweep.done(test_sweep.waits, [(pathlib.Path('pids'), 0)], workers=1)))\n"
+    )
+    (tmp_path / "pids").mkdir()
+    command = [sys.executable, script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{script} starts processes whenever it is imported" in done.stderr.splitlines()[-1]
+    assert 'put what it runs under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert "memory" not in done.stderr
+    assert "bootstrapping" not in done.stderr
+    lines = script.read_text().splitlines()
+    script.write_text("\n".join([*lines[:2], 'if __name__ == "__main__":', f"    {lines[2]}"]))
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.stdout == "[(0, None)]\n", done.stderr
 
 
 def interrupted(folder, futures):
@@ -105,7 +156,7 @@ def test_an_interrupt_ends_running_processes_and_drops_waiting_jobs(tmp_path):
 def test_a_worker_ends_with_the_process_that_made_it(tmp_path):
     code = (
         "import pathlib, sys, test_sweep\nfrom pags import sweep\n"
-        "if __name__ == '__main__': sweep.run(test_sweep.waits, [(pathlib.Path(sys.argv[1]), 60)])\n"
+        "if __name__ == '__main__': list(sweep.done(test_sweep.waits, [(pathlib.Path(sys.argv[1]), 60)]))\n"
     )
     (tmp_path / "parent.py").write_text(code)
     (tmp_path / "pids").mkdir()
@@ -126,7 +177,7 @@ def test_a_job_that_fails_is_quoted_with_its_parameters_when_the_others_are_done
         ThreadPoolExecutor(2) as executor,
         pytest.raises(PagsError, match=rf"^2 of 4 jobs failed; the first: job\(4, .*{tmp_path.name}'\), 0\.2\): "),
     ):
-        sweep.run(job, [(1, tmp_path), (4, tmp_path, 0.2), (3, tmp_path), (2, tmp_path)], executor=executor)
+        run(job, [(1, tmp_path), (4, tmp_path, 0.2), (3, tmp_path), (2, tmp_path)], executor=executor)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
 
 
@@ -138,7 +189,7 @@ def test_a_call_is_described_without_its_data():
 
 
 def test_an_empty_grid_has_no_results():
-    assert sweep.run(job, []) == []
+    assert list(sweep.done(job, [])) == []
 
 
 @pytest.mark.parametrize(("allowed", "cores"), [("1", 1), ("0", 1), ("100000", None), ("", None), ("many", None)])
@@ -225,34 +276,44 @@ def cluster(tmp_path_factory):
     """(address, directory in which the workers' artifacts lie)."""
     pytest.importorskip("distributed")
     folder = tmp_path_factory.mktemp("cluster")
+    with dask(folder, workers=2) as (address, _):
+        yield address, folder / "artifacts"
+
+
+@contextmanager
+def dask(folder, *, workers):
+    """The address of a scheduler that has so many workers, and its process."""
+    from distributed import Client
+
     file = folder / "scheduler.json"
     quiet = {"env": environment() | {"PAGS_BUILD": str(folder)}, "stderr": subprocess.DEVNULL, "cwd": folder}
 
     def start(name, *words):
         command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--scheduler-file", file, "--no-dashboard"]
-        return subprocess.Popen([*command, *words], **quiet)
+        return subprocess.Popen([*command, "--host", "127.0.0.1", *words], **quiet)
 
-    running = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]
-    until(file.exists)
-    running += [start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1") for _ in range(2)]
-    from distributed import Client
-
-    with Client(scheduler_file=str(file), set_as_default=False) as client:
-        client.wait_for_workers(2)
-        yield client.scheduler.address, folder / "artifacts"
-    for process in running:
-        process.kill()
-        process.wait()
+    running = [start("scheduler", "--port", "0")]
+    try:
+        until(file.exists)
+        running += [start("worker", "--nthreads", "1", "--no-nanny") for _ in range(workers)]
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            client.wait_for_workers(workers)
+            address = client.scheduler.address
+        yield address, running[0]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 def test_the_workers_of_a_cluster_do_the_jobs(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv(sweep.SCHEDULER, cluster[0])
-    found = sweep.run(job, [(i, tmp_path, 0.1) for i in (2, 0, 1)], factor=10)
+    found = run(job, [(i, tmp_path, 0.1) for i in (2, 0, 1)], factor=10)
     assert [one["value"] for one in found] == [20, 0, 10]
     assert {one["threads"] for one in found} == {1}
     assert os.getpid() not in {one["process"] for one in found}
     with pytest.raises(PagsError, match=r"^1 of 2 jobs failed; the first: job\(4, .*: ValueError: 4 is too many$"):
-        sweep.run(job, [(1, tmp_path), (4, tmp_path)])
+        run(job, [(1, tmp_path), (4, tmp_path)])
 
 
 def test_what_a_cluster_has_made_lies_here(cluster, tmp_path, monkeypatch):
@@ -283,13 +344,49 @@ def busy(data, folder, i):
     return i + int(data.x.sum())
 
 
-def test_a_scheduler_that_cannot_be_is_told_from_one_that_does_not_answer(monkeypatch):
+def test_a_scheduler_that_ends_in_mid_run_is_named(tmp_path):
+    pytest.importorskip("distributed")
+    (tmp_path / "pids").mkdir()
+    with dask(tmp_path, workers=1) as (address, scheduler), sweep.Cluster(address) as executor:
+        found = sweep.done(waits, [(tmp_path / "pids", 0.0), (tmp_path / "pids", 60.0)], executor=executor)
+        assert next(found) == (0, None)
+        scheduler.kill()
+        with pytest.raises(PagsError, match=r"was cancelled: has the scheduler ended.*run the same command again"):
+            next(found)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "ws://127.0.0.1:1", "tcp://127.0.0.1:99999999"])
+def test_a_scheduler_that_does_not_answer_is_a_failure(monkeypatch, address):
     pytest.importorskip("distributed")
     monkeypatch.setattr(sweep, "PATIENCE", 0.2)
-    with pytest.raises(UsageError, match=r"scheduler 'nonsense::': write an address such as tcp://"):
-        sweep.Cluster("nonsense::")
-    with pytest.raises(PagsError, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:1'"):
-        sweep.Cluster("tcp://127.0.0.1:1")
+    with pytest.raises(PagsError, match=f"^no Dask scheduler answers at '{address}' .*: start one, or mend it$"):
+        sweep.Cluster(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense::", "invalid address"),
+        ("", "missing port"),
+        ("threads", "missing port"),
+        ("tcp://127.0.0.1", "missing port"),
+        ("tcp://127.0.0.1:x", "invalid literal"),
+        ("http://127.0.0.1:1", "unknown address scheme 'http'"),
+        ("inproc://x", ""),
+        ("ucx://127.0.0.1:1", ""),
+        ("tls://127.0.0.1:1", "name the certificates for tls://"),
+        ("wss://127.0.0.1:1", "name the certificates for wss://"),
+    ],
+)
+def test_an_address_to_which_nobody_can_connect_is_refused_at_once(address, why):
+    pytest.importorskip("distributed")
+    start = time.monotonic()
+    with pytest.raises(UsageError) as refused:
+        sweep.Cluster(address)
+    assert time.monotonic() - start < 5
+    assert str(refused.value).startswith(f"scheduler {address!r}: write a")
+    assert why in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_cluster_without_its_package_says_what_to_install(monkeypatch):

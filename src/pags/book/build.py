@@ -3,8 +3,8 @@
 A build takes place beside the book that stands; only a build that passed every gate replaces it.
 """
 
+import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -19,7 +19,7 @@ import yaml
 from pags import PRESETS, paths
 from pags.book import chapters, claims, gates, origin, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
-from pags.files import locked, replace_directory
+from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
 
 BEST = "best"  # in place of a preset: each chapter's largest
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
@@ -49,22 +49,26 @@ def build(preset: str = "quick", *, release: bool = False) -> Path:
     if preset not in (*PRESETS, BEST):
         raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
     work = paths.BUILD / "running" / "html"
+    remove_abandoned(work.parent)
     with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
-        source = assemble(work / "source", preset, release=release)
-        made = pages(source, work / "made")
-        mend(made)
-        if complaints := gates.html(made):
-            raise PagsError(
-                "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
-            )
-        replace_directory(made, paths.HTML)
-        shutil.rmtree(work)
+        restore_directory(paths.HTML)
+        try:
+            source = assemble(work / "source", preset, release=release)
+            made = pages(source, work / "made")
+            mend(made)
+            if complaints := gates.html(made):
+                raise PagsError(
+                    "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
+                )
+            replace_directory(made, paths.HTML)
+        finally:  # a failed build takes as much of the disk as a book
+            shutil.rmtree(work, ignore_errors=True)
     return paths.HTML / "index.html"
 
 
 def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
-    """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed.
+    """Everything Jupyter Book reads, in one directory; PagsError names chapters that are not there, or damaged.
 
     It also names what the ledger names wrongly and, for a `release`, the chapters that earlier code made.
     """
@@ -75,15 +79,20 @@ def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
     (source / "chapters").mkdir(exist_ok=True)
-    stale = []
+    stale, complaints = [], []
     for chapter, path in found.items():
-        notebook = nbformat.read(path, as_version=4)
-        files = result_files(chapter, path)
+        try:
+            notebook, files = page(chapter, path)
+        except PagsError as error:
+            complaints.append(str(error))
+            continue
         changed = origin.changes(chapter, notebook, files[0])
         if changed:
             stale.append(f"{chapter} ({path.parent.name}), changed since: {', '.join(changed)}")
         insert_status(notebook, status(notebook, files, changed=changed))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
+    if complaints:
+        raise PagsError("\n  ".join(["the book stays as it was", *complaints]))
     if release and stale:
         raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
     if wrong := claims.unknown(claims.load(), results.all(), chapters.names()):
@@ -106,15 +115,42 @@ def executed(chapter: str, preset: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
-    """Results and run record that belong to an executed notebook; empty where they are missing. PagsError: damaged."""
+def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, dict]]:
+    """An executed notebook with its results and run record; PagsError names the file that cannot be used, and why."""
+    try:
+        with reading(path):
+            text = path.read_text(encoding="utf-8")
+        notebook = nbformat.v4.reads(text)
+        nbformat.validate(notebook, version=4)
+    except PagsError:
+        raise
+    except Exception as error:  # nbformat stumbles over what is no notebook in many ways
+        raise results.damaged(path, error) from error
+    files = result_files(chapter, path)
+    stamp = notebook.metadata.get("pags", {}).get("results")
+    if stamp and stamp != fingerprint(result_path(chapter, path)):
+        raise PagsError(
+            f"{path} and {result_path(chapter, path)} are not of the same run: "
+            f"make both again with `pags run {chapter} --preset {path.parent.name}`"
+        )
+    return notebook, files
+
+
+def result_path(chapter: str, notebook: Path) -> Path:
+    """Where the results of an executed notebook lie."""
     whole = paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED
-    directory = whole / notebook.parent.name
-    result, run = (directory / f"{chapter}{suffix}" for suffix in (".json", ".run.json"))
-    return (
-        results.load(result) if result.exists() else {},
-        json.loads(run.read_text(encoding="utf-8")) if run.exists() else {},
-    )
+    return whole / notebook.parent.name / f"{chapter}.json"
+
+
+def fingerprint(path: Path) -> str:
+    """What an executed notebook says of the results file that was made with it; "none" where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
+
+
+def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
+    """Results and run record beside an executed notebook; empty where they are missing. PagsError: damaged."""
+    path = result_path(chapter, notebook)
+    return results.load(path) if path.exists() else {}, results.record(path)
 
 
 def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed: Sequence[str] = ()) -> str:
@@ -130,7 +166,9 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
         "read from the cache": reused(run),
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
-    line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
+    line = " · ".join(
+        f"{name} **{results.plain(str(value))}**" for name, value in facts.items() if value not in (None, "")
+    )
     if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
         line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
@@ -185,8 +223,8 @@ def pages(source: Path, out: Path) -> Path:
     """Let Jupyter Book make the pages; PagsError quotes its warnings and errors, of which there must be none."""
     toc = source / "_toc.yml"
     command = [*JUPYTER_BOOK, "build", str(source), "--path-output", str(out), "--toc", str(toc), "-W", "--keep-going"]
-    environment = os.environ | {"NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    environment = os.environ | {"NO_COLOR": "1", "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
     said = [plain(line).replace(f"{source}/", "") for line in (done.stdout + done.stderr).splitlines()]
     complaints = list(dict.fromkeys(line for line in said if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)))
     if done.returncode or complaints:

@@ -1,15 +1,19 @@
 """The command `pags`: run chapters, build the pages, show what was found. Exit status 2 is bad input, 1 a failure."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
 import yaml
 
+from pags import LARGEST_SEED, paths
+from pags.book import terminal
 from pags.errors import PagsError, UsageError
 
+SEED = click.IntRange(0, LARGEST_SEED)
 DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data sets (default: data/).")
 
 
@@ -21,7 +25,7 @@ def command() -> None:
 @command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
 @click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
-@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @DATA_DIR
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter or a field of the preset.")
@@ -36,6 +40,7 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     """
     from pags.book import runner
 
+    paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
@@ -58,11 +63,29 @@ def merge(options: dict, pairs: tuple[tuple[str, str], ...]) -> dict:
     return options | {"overrides": overrides}
 
 
+class Core(yaml.SafeLoader):
+    """YAML 1.2's core schema, where 1e-3 is a number, 010 is ten, and 1:30, yes and dates are texts."""
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # none of YAML 1.1's
+
+
+for name, pattern, read in (
+    ("null", r"~|null|Null|NULL|", lambda text: None),
+    ("bool", r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
+    ("int", r"[-+]?[0-9]+", int),
+    ("base", r"0o[0-7]+|0x[0-9a-fA-F]+", lambda text: int(text, 0)),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", float),
+    ("infinite", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", lambda text: float(text.replace(".", ""))),
+):
+    Core.add_implicit_resolver(f"!{name}", re.compile(f"^(?:{pattern})$"), None)
+    Core.add_constructor(f"!{name}", lambda loader, node, read=read: read(node.value))
+
+
 def parsed(name: str, text: str) -> object:
     """The value that `text` means in YAML."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # a ValueError is a date such as 2001-13-45
+        return yaml.load(text, Core)
+    except (yaml.YAMLError, ValueError):  # a ValueError is an integer of more digits than Python reads
         raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
 
 
@@ -85,6 +108,7 @@ def build(preset, release) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
+    paths.need_chapters()
     click.echo(build.build(preset, release=release))
 
 
@@ -93,6 +117,7 @@ def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
     from pags.book import status as executed
 
+    paths.need_chapters()
     click.echo(executed.table())
 
 
@@ -101,6 +126,7 @@ def claims() -> None:
     """The papers' claims and what the results here say about each."""
     from pags.book import scoreboard
 
+    paths.need_chapters()
     click.echo(scoreboard.report())
 
 
@@ -112,18 +138,20 @@ def data() -> None:
 @data.command("list")
 @DATA_DIR
 def list_(data_dir) -> None:
-    """Every data set by name, and whether it is there."""
+    """Every data set by name, and whether its files are there; what they hold, `check` says."""
     from pags import data as sets
 
     for name, there in sets.names(data_dir).items():
         click.echo(f"{name:<16}{'here' if there else f'missing: pags data fetch {name}'}")
+    for line in sets.unread(data_dir):
+        click.echo(line)
 
 
 @data.command()
 @click.argument("name")
 @DATA_DIR
 def fetch(name, data_dir) -> None:
-    """Download a data set, its checksums verified."""
+    """Download a data set or weights, checksums verified; what is damaged is replaced."""
     from pags import data as sets
 
     click.echo(sets.fetch(name, data_dir))
@@ -136,16 +164,21 @@ def check(name, data_dir) -> None:
     """Read a data set (all in the data directory, if none is named) and say what is in it."""
     from pags import data as sets
 
-    lying = [known for known, there in sets.names(data_dir).items() if there and known != "strokes"]
-    for found in [name] if name else lying:
-        for split in ("train", "test"):
-            content = sets.load(found, split, data_dir=data_dir)
-            click.echo(f"{found:<16}{split:<6}{tuple(content.x.shape)}  {content.fingerprint[:12]}")
+    there = {} if name else sets.names(data_dir)
+    complaints = [] if name else sets.unread(data_dir)
+    for found in [name] if name else [known for known in there if there[known]]:
+        try:
+            for line in sets.described(found, data_dir):
+                click.echo(f"{found:<16}{line}")
+        except PagsError as error:  # the others are read all the same
+            complaints.append(str(error))
+    if complaints:
+        raise PagsError("\n".join(complaints))
 
 
 @data.command()
 @click.argument("name", type=click.Choice(["blockmnist"]))
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="Directory to write to.")
+@click.option("--out", required=True, help="Directory to write to.")
 @click.option("--signal", default="mnist", show_default=True, help="Data set of the signal blocks.")
 @click.option("--null", default="patch", show_default=True, help="The null block: patch, or a data set.")
 @click.option("--classes", default="0,1", show_default=True, help="Classes of the signal, separated by commas.")
@@ -158,19 +191,17 @@ def check(name, data_dir) -> None:
 )
 @click.option("--train", default=0, type=click.IntRange(0), help="Training images (default: all there are).")
 @click.option("--test", default=0, type=click.IntRange(0), help="Test images (default: all there are).")
-@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @DATA_DIR
 def export(name, out, classes, data_dir, **settings) -> None:
     """Write a made data set with its masks as npz, and a description as json: pags data export blockmnist --out D."""
-    from pathlib import Path
-
-    from pags import blocks
+    from pags import blocks, paths
 
     try:
         numbers = tuple(int(word) for word in classes.split(","))
     except ValueError:
         raise UsageError(f"--classes {classes!r}: write whole numbers separated by commas, like 0,1") from None
-    click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), Path(out), data_dir))
+    click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), paths.given(out), data_dir))
 
 
 @command.group("artifacts")
@@ -204,6 +235,7 @@ def unpack(file) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit status."""
+    terminal.speak_plainly()
     sys.exit(guarded(lambda: command.main(args=arguments, prog_name="pags", standalone_mode=False)))
 
 

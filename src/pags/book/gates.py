@@ -1,6 +1,7 @@
 """What must hold before a page counts. Every gate returns its complaints, one line each; none means that it holds."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,10 +66,15 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
             yield f"printed a warning: {_first(text[found.start() :])}"
         if found := ROLE.search("\n".join([str(data.get("text/markdown", "")), *plain])):
             yield f"shows a role, which works in the text and in captions only: {found[0]}"
-        for place in (paths.ROOT, paths.BUILD, Path.home()):
-            if (at := text.find(f"{place}/")) >= 0:
-                yield f"names a path of this machine: {_first(text[at:])}"
-                break
+        if found := _places().search(text):
+            yield f"names a path of this machine: {_first(text[found.start() :])}"
+
+
+def _places() -> re.Pattern[str]:
+    """Matches a path below one of ours; a home that is / or not known, as in containers, marks none."""
+    candidates = (paths.ROOT, paths.BUILD, Path(os.path.expanduser("~")))
+    ours = {str(place) for place in candidates if place.is_absolute() and place != Path("/")}
+    return re.compile(rf"(?:(?<![\w./~%-])|(?<=file://))(?:{'|'.join(map(re.escape, sorted(ours)))})/")
 
 
 def _first(text: str) -> str:
@@ -76,14 +82,16 @@ def _first(text: str) -> str:
 
 
 def result(path: Path) -> list[str]:
-    """The chapter wrote a results file, and it is valid."""
+    """The chapter wrote a results file, and it is valid and its own."""
     if not path.exists():
         return [f"the chapter wrote no results ({path.name} is missing): end it with run.save()"]
     try:
-        results.validate(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        results.validate(found)
     except (ValueError, PagsError) as error:
         return [f"{path.name}: {error}"]
-    return []
+    complaint = results.misplaced(found, path)
+    return [f"{path.name} {complaint}"] if complaint else []
 
 
 def page_names(directory: Path) -> list[str]:

@@ -18,10 +18,11 @@ ALWAYS = "pags.stats"  # every interval comes from it, whatever a chapter import
 def digests(chapter: str, settings: str, device: str) -> dict[str, str]:
     """Module -> digest of its code, for all that the chapter's cells and its module of `settings` import.
 
-    What this kind of device does not run, comments and the values of settings do not count: a run records these.
+    What this kind of device does not run, what shows the book, comments and the values of settings do not count.
     """
     cells = _code(chapters.read(chapter)) if chapters.source(chapter).exists() else []
     sources = artifacts.run_on(device, artifacts.sources("pags"))
+    sources = {name: text for name, text in sources.items() if not name.startswith(("pags.book", "pags.presets"))}
     sources |= _without_values(artifacts.sources("pags.presets"))
     roots = {name for cell in cells for name in artifacts.imports(_tree(cell), "")} | {settings, ALWAYS}
     return artifacts.digests((roots & sources.keys()) - artifacts.MOVERS, sources)

@@ -3,10 +3,13 @@
 Beside it lies `<chapter>.run.json` with what differs from run to run: date, duration, commit and machine.
 """
 
+import ast
+import difflib
 import hashlib
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,9 +18,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pags import PRESETS, machine, paths
+from pags import LARGEST_SEED, PRESETS, machine, paths
 from pags.errors import PagsError, UsageError
-from pags.files import write_atomically
+from pags.files import reading, write_atomically
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -32,10 +35,18 @@ K = TypeVar("K")
 
 DEVICES = ("auto", "cpu", "cuda")
 TWO = 6.353  # half of the 97.5 % quantile of Student's t with one degree of freedom
-# Where values of these units lie, and so their means and intervals.
-BOUNDS = dict.fromkeys(("share", "fraction", "accuracy", "probability", "share of predictions"), (0.0, 1.0))
-BOUNDS |= dict.fromkeys(("correlation", "rank correlation", "cosine"), (-1.0, 1.0))
-BOUNDS["share of the blind level"] = (0.0, math.inf)
+# Every unit that a metric may have, with the ends between which its values lie, and so their means and intervals.
+BOUNDS: dict[str, tuple[float, float] | None] = {
+    **dict.fromkeys(("share", "fraction", "accuracy", "probability", "share of predictions"), (0.0, 1.0)),
+    **dict.fromkeys(("correlation", "rank correlation", "cosine"), (-1.0, 1.0)),
+    "share of the blind level": (0.0, math.inf),
+    **dict.fromkeys(("", "difference", "error", "ratio", "exponent", "likeness", "length", "distance"), None),
+    **dict.fromkeys(("degrees", "nats", "pixels", "images", "latents", "dimensions", "L1", "eps", "m eta"), None),
+    **dict.fromkeys(("slope times R", "log10 ratio", "log10 strength", "steps"), None),
+    **dict.fromkeys(("share of V", "share of the margin", "share of the largest entry"), None),
+}
+SCHEMA = 1
+TAKES = ("preset", "seed", "device", "data_dir", "overrides")  # what a chapter's cell of parameters sets
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -50,16 +61,22 @@ def begin(
 ) -> "Run":
     """The run of a chapter with the values of its parameters cell; UsageError for what cannot be meant.
 
-    A GPU that was asked for and is not there is a PagsError; "auto" takes one if there is one. From here on this
-    process computes on one thread, as every worker does: sums over several threads differ in their last bits.
+    So is a parameter that papermill has put into this notebook and that no chapter takes. A GPU that was asked for and
+    is not there is a PagsError; "auto" takes one if there is one. From here on this process computes on one thread, as
+    every worker does: sums over several threads differ in their last bits.
     """
     from pags import presets
 
+    for name in set(injected()) - set(TAKES):
+        near = difflib.get_close_matches(name, TAKES, n=1) or [
+            f'overrides = {{"{name}": ...}} for a setting of that name'
+        ]
+        raise UsageError(f"{name!r} is none of the parameters {', '.join(TAKES)}: write {near[0]}")
     overrides = {} if overrides is None else overrides
     if not isinstance(preset, str):
         raise UsageError(f"preset = {preset!r}: write one of {', '.join(map(repr, PRESETS))}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UsageError(f"seed = {seed!r}: write a whole number from 0")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed = {seed!r}: write a whole number from 0 to {LARGEST_SEED}")
     if not isinstance(overrides, Mapping) or {type(name) for name in overrides} - {str}:
         raise UsageError(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
@@ -67,6 +84,14 @@ def begin(
     config = presets.get(chapter, preset, dict(overrides))
     machine.use_one_thread()
     return Run(chapter, preset, seed, _device(device), _directory(data_dir), config, dict(overrides))
+
+
+def injected() -> list[str]:
+    """The names that papermill's cell sets in the notebook that calls this; of several such cells the last counts."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cells = [cell for cell in shell.user_ns.get("In", ()) if cell.startswith("# Parameters\n")] if shell else []
+    nodes = ast.walk(ast.parse(cells[-1])) if cells else ()
+    return [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
 def _device(name: str) -> "torch.device":
@@ -83,7 +108,7 @@ def _device(name: str) -> "torch.device":
 def _directory(name: str | Path) -> Path:
     if not isinstance(name, str | Path):
         raise UsageError(f'data_dir = {name!r}: write the path of a directory, or "" for {paths.DATA}')
-    directory = Path(name).expanduser() if name != "" else paths.DATA
+    directory = paths.given(name) if name != "" else paths.DATA
     if name != "" and not directory.is_dir():
         raise UsageError(f'data_dir = {str(name)!r} is not a directory: make it, or write "" for {paths.DATA}')
     return directory
@@ -180,12 +205,15 @@ class Run:
 
         Intervals are those of `stats.summary`, inside the bounds that the unit has (`BOUNDS`; a difference of two
         shares has the unit "difference"). A number may come with its own `low`, `high` and `n`. Raises PagsError for
-        what is not finite, out of bounds or no interval, UsageError for a name that cannot be meant.
+        what is not finite, out of bounds or no interval, UsageError for a name or a unit that cannot be meant.
         """
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"metric name {name!r}: write letters, digits, dots, dashes, like 'fraction.gradient'")
+        if unit not in BOUNDS:
+            known = ", ".join(map(repr, BOUNDS))
+            raise UsageError(f"unit {unit!r} of {name}: write one of {known}; results.BOUNDS takes a new one")
         try:
-            metric = _summary(values, low, high, n, BOUNDS.get(unit))
+            metric = _summary(values, low, high, n, BOUNDS[unit])
         except ValueError as error:
             raise PagsError(f"metric {name!r}: {error}") from error
         self._metrics[name] = metric | {"unit": unit}
@@ -219,7 +247,7 @@ class Run:
         from pags.book import origin
 
         result = {
-            "schema": 1,
+            "schema": SCHEMA,
             "chapter": self.chapter,
             "preset": self.preset,
             "parameters": {
@@ -268,13 +296,18 @@ class Run:
         return f"{self.chapter}: " + ", ".join(f"{name} {value}" for name, value in self._facts().items())
 
     def _repr_markdown_(self) -> str:
-        return " · ".join(f"{name} **{value}**" for name, value in self._facts().items())
+        return " · ".join(f"{name} **{plain(value)}**" for name, value in self._facts().items())
 
     def _repr_html_(self) -> str:
         """A small box in the colours of the page around it, so that it reads in the dark too."""
         facts = " · ".join(f"{name} <strong>{escape(value)}</strong>" for name, value in self._facts().items())
         style = "border: 1px solid currentColor; border-radius: 4px; padding: 0.4em 0.8em; display: inline-block"
         return f'<div class="pags-run" style="{style}">{facts}</div>'
+
+
+def plain(text: str) -> str:
+    """The text with every sign that Markdown would read as more than a sign escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>$#|&~])", r"\\\1", text)
 
 
 def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
@@ -331,28 +364,92 @@ def _summary(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A results file, checked; PagsError says what to do about a damaged one."""
+    """A results file, checked; PagsError says what to do about one that is damaged, misplaced or newer than we are."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        validate(result)
+        result = _json(path)
     except FileNotFoundError:
         raise PagsError(f"{path} does not exist: make it with `{_command(path)}`") from None
-    except (OSError, ValueError, PagsError) as error:
-        raise PagsError(f"{path} is damaged ({error}): delete it and make it again with `{_command(path)}`") from error
+    newest = result.get("schema") if isinstance(result, dict) else None
+    if isinstance(newest, int) and newest > SCHEMA:
+        raise PagsError(f"{path} has schema {newest}, {SCHEMA} is the newest known here: update this copy of pags")
+    try:
+        validate(result)
+    except PagsError as error:
+        raise damaged(path, error) from error
+    if complaint := misplaced(result, path):
+        raise PagsError(f"{path} {complaint}: move it there, or {remedy(path)}")
     return result
 
 
-def all(directories: Iterable[Path] | None = None) -> list[dict[str, Any]]:  # read as results.all
-    """Every results file under <directory>/<preset>/, by chapter; an earlier directory hides the same of a later one.
+def record(path: Path) -> dict[str, Any]:
+    """The record of the run that wrote a results file, {} where there is none; PagsError if it is damaged."""
+    from pags.book import schema
 
-    By default those of this build, then the published ones.
+    place = path.with_suffix(".run.json")
+    try:
+        about = _json(place)
+    except FileNotFoundError:
+        return {}
+    if complaint := schema.complaint(about, "run.schema.json"):
+        raise damaged(place, complaint)
+    return about
+
+
+def _json(path: Path) -> Any:
+    """What the file says; PagsError if it cannot be read or is no JSON, FileNotFoundError if it is not there."""
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, why: object) -> PagsError:
+    """The error about a file of a run that is not what it should be."""
+    return PagsError(f"{path} is damaged ({' '.join(str(why).split())[:200]}): {remedy(path)}")
+
+
+def remedy(path: Path) -> str:
+    """What to do about a file of a run that cannot be used."""
+    if path.is_relative_to(paths.PUBLISHED):
+        return f"restore it with `git checkout`, or run the chapter here with `{_command(path)}`"
+    return f"delete it and make it again with `{_command(path)}`"
+
+
+def misplaced(result: Mapping[str, Any], path: Path) -> str | None:
+    """Whose results a file holds, if it is not named after them."""
+    own = result["chapter"], result["preset"]
+    if own == (path.stem, path.parent.name):
+        return None
+    return f"holds the results of {own[0]} at {own[1]}, which belong into {own[1]}/{own[0]}.json"
+
+
+def all(directories: Iterable[Path] | None = None) -> list[dict[str, Any]]:  # read as results.all
+    """What `readable` finds; PagsError with a line for every file that cannot be used."""
+    found, complaints = readable(directories)
+    if complaints:
+        raise PagsError("\n  ".join(complaints))
+    return found
+
+
+def readable(directories: Iterable[Path] | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every results file under <directory>/<preset>/, by chapter, and a complaint for each that cannot be used.
+
+    An earlier directory hides the same of a later one; by default those of this build, then the published ones.
     """
     found: dict[tuple[str, str], Path] = {}
     for directory in (paths.RESULTS, paths.PUBLISHED) if directories is None else directories:
         for path in directory.glob("*/*.json"):
             if not path.name.endswith(".run.json"):
                 found.setdefault((path.stem, path.parent.name), path)
-    return [load(path) for _, path in sorted(found.items())]
+    results, complaints = [], []
+    for _, path in sorted(found.items()):
+        try:
+            results.append(load(path))
+        except PagsError as error:
+            complaints.append(str(error))
+    return results, complaints
 
 
 def validate(result: Any) -> None:
@@ -369,7 +466,7 @@ def validate(result: Any) -> None:
 
 
 def _command(path: Path) -> str:
-    return f"pags run {path.stem} --preset {path.parent.name}"
+    return f"pags run {path.name.split('.')[0]} --preset {path.parent.name}"
 
 
 def _write(path: Path, content: Any) -> None:

@@ -2,7 +2,8 @@
 
 A chapter works in a directory of its own, whose `artifacts` is a link to the shared ones. What it writes there counts
 only when the whole chapter has passed; then finished files replace the earlier ones. So a failure, a kill or a second
-run never leaves half a result, and takes nothing away that stood before.
+run never leaves half a result, and takes nothing away that stood before. The executed notebook is moved last and says
+with which results it was made, so that readers notice a kill between two moves.
 """
 
 import os
@@ -10,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +21,9 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from pags import machine, paths
-from pags.book import chapters, gates, results, terminal
+from pags.book import build, chapters, gates, results, terminal
 from pags.errors import PagsError, UsageError
-from pags.files import locked, place
+from pags.files import explained, locked, place, reason, remove_abandoned, write_atomically
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -62,7 +64,7 @@ def plan(
         if missing := [name for name in wanted if name not in own]:
             raise PagsError(f"notebooks/{chapter}.md takes no parameter {missing[0]!r}: add it to its parameters cell")
         changed = {name: value for name, value in wanted.items() if value != own[name]}
-        jobs.append(Job(chapter, preset, changed, checked.data_dir.resolve() if data_dir else None))
+        jobs.append(Job(chapter, preset, changed, checked.data_dir if data_dir else None))
     return jobs
 
 
@@ -77,6 +79,7 @@ def run(jobs: list[Job], *, at_once: int = 1, scheduler: str | None = None) -> l
 
         with sweep.Cluster(scheduler):
             os.environ[sweep.SCHEDULER] = scheduler  # kernels inherit it
+    remove_abandoned(paths.BUILD / "running")
     # Worker threads even for one job: an interrupt then reaches this thread, never the middle of a kernel's start.
     pool = ThreadPoolExecutor(at_once)
     try:
@@ -89,21 +92,36 @@ def run_one(job: Job, *, at_once: int = 1) -> str | None:
     """Run one chapter; None when it is in build/executed, else what went wrong."""
     work = paths.BUILD / "running" / f"{job.preset}-{job.chapter}"
     waiting = f"{job.chapter}  preset {job.preset} is being run by another process; waiting for it"
-    with locked(work, terminal.tell, waiting):
-        shutil.rmtree(work, ignore_errors=True)  # a killed run's
+    start = time.monotonic()
+    try:
+        with locked(work, terminal.tell, waiting):
+            start = time.monotonic()
+            terminal.tell(f"{job.chapter}  preset {job.preset} ...")
+            try:
+                message = attempt(job, work, at_once)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    except (OSError, PagsError) as error:  # a full disk: the next chapter may find some space
+        message = failure(job, last_line(error))
+    terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
+    return message
+
+
+def attempt(job: Job, work: Path, at_once: int) -> str | None:
+    """Run one chapter in the directory `work` and put what it made where it belongs; None, or what went wrong."""
+    shutil.rmtree(work, ignore_errors=True)  # a killed run's
+    with explained(work):
         (work / "results").mkdir(parents=True)
+        (work / "matplotlibrc").touch()
         paths.ARTIFACTS.mkdir(parents=True, exist_ok=True)
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
-        start = time.monotonic()
-        terminal.tell(f"{job.chapter}  preset {job.preset} ...")
-        notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
-        problem = problem or judge(job, work, notebook)
-        message = keep_failed(job, notebook, problem) if problem else None
-        if message is None:
-            keep(job, work, notebook)
-        shutil.rmtree(work, ignore_errors=True)
-        terminal.tell(f"{job.chapter}  {'FAILED' if message else 'done'} after {time.monotonic() - start:.1f} s")
-        return message
+    notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
+    problem = problem or judge(job, work, notebook)
+    if problem is None:
+        keep(job, work, notebook)
+        return None
+    shutil.rmtree(work, ignore_errors=True)  # room for the notebook, should the disk be full
+    return keep_failed(job, notebook, problem)
 
 
 def share(cores: int, at_once: int) -> int:
@@ -114,20 +132,27 @@ def share(cores: int, at_once: int) -> int:
     return max(cores // at_once, min(cores, 2))
 
 
-def kernel(environment: dict[str, str], log: Path) -> type[AsyncKernelManager]:
+def kernel(environment: dict[str, str], log: Path, died: list[int]) -> type[AsyncKernelManager]:
     """The manager of a kernel of this very interpreter, whatever kernels the user has installed.
 
-    It has `environment` on top of ours; what its process says beside the notebook goes to `log`.
+    It has `environment` on top of ours; what its process says beside the notebook goes to `log`. The exit code of one
+    that ends before it is told to is added to `died`.
     """
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
 
-        # AsyncKernelManager, too, makes an async function of what is none in its base.
+        # AsyncKernelManager, too, makes async functions of what are none in its base.
         async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
             with log.open("wb") as file:
                 await super()._async_start_kernel(env=os.environ | environment, stderr=file, **kwargs)
+
+        async def is_alive(self) -> bool:  # type: ignore[override]
+            code = await self.provisioner.poll() if self.provisioner and self.has_kernel else None
+            if code is not None:
+                died.append(code)
+            return await super()._async_is_alive()
 
     return Kernel
 
@@ -143,14 +168,22 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
     total = len(notebook.cells) + bool(job.parameters)  # papermill adds a cell for them
     environment = {
         "PAGS_BUILD": str(work),
+        "PAGS_DATA": str(job.data_dir or paths.DATA),  # absolute: the kernel starts in another directory
         "PAGS_PROGRESS": str(progress),
         "PAGS_STATIC": "1",
         "PAGS_CORES": str(cores),
+        "MATPLOTLIBRC": str(work / "matplotlibrc"),  # empty: a reader's own may be unreadable, or say too much
     }
     environment |= ONE_THREAD
-    environment |= {"PAGS_DATA": str(job.data_dir)} if job.data_dir else {}
+    problem: str | None = None
+    died: list[int] = []
+    source = [""]
     with terminal.following(progress, job.chapter) as at:
-        problem = None
+
+        def begin(cell: nbformat.NotebookNode, cell_index: int) -> None:
+            at(f"cell {cell_index + 1}/{total}")
+            source[0] = cell.source
+
         try:
             papermill.execute_notebook(
                 text,
@@ -158,17 +191,19 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
                 parameters=job.parameters,
                 kernel_name="python3",
                 progress_bar=False,
-                kernel_manager_class=kernel(environment, work / "kernel.txt"),
+                kernel_manager_class=kernel(environment, work / "kernel.txt", died),
                 resources={"metadata": {"path": str(paths.NOTEBOOKS)}},
-                on_cell_start=lambda cell, cell_index: at(f"cell {cell_index + 1}/{total}"),
+                on_cell_start=begin,
             )
         except papermill.PapermillExecutionError as error:
             problem = quoted(error.source, f"{error.ename}: {error.evalue}")
         except Exception as error:  # a kernel that was killed, a full disk: the notebook shows how far it came
-            problem = last_line(error)
+            problem = quoted(source[0], f"the kernel died: it {machine.ending(died[0])}") if died else last_line(error)
         finally:
             ensure_event_loop().close()  # nbclient has opened one for this thread
-    return (nbformat.read(executed, as_version=4) if executed.exists() else notebook), problem
+    with suppress(OSError, ValueError):  # not there, or cut off where the disk was full
+        notebook = nbformat.read(executed, as_version=4)
+    return notebook, problem
 
 
 def judge(job: Job, work: Path, notebook: nbformat.NotebookNode) -> str | None:
@@ -178,21 +213,34 @@ def judge(job: Job, work: Path, notebook: nbformat.NotebookNode) -> str | None:
 
 
 def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
-    """Put the executed notebook and what it wrote in the places where the book looks."""
-    for made in (work / "results" / job.preset).iterdir():
-        place(made, paths.RESULTS / job.preset / made.name)
+    """Put the executed notebook and what it wrote in the places where the book looks; all is written before any moves.
+
+    The notebook says with which results it belongs together, and is the last to move.
+    """
+    written = work / "results" / job.preset
+    notebook = cleaned(notebook)
+    notebook.metadata["pags"] = {"results": build.fingerprint(written / f"{job.chapter}.json")}
     path = work / "clean.ipynb"
-    nbformat.write(cleaned(notebook), path)
-    place(path, paths.EXECUTED / job.preset / f"{job.chapter}.ipynb")
+    with explained(path):
+        nbformat.write(notebook, path)
+    moves = {made: paths.RESULTS / job.preset / made.name for made in sorted(written.iterdir())}
+    place(moves | {path: paths.EXECUTED / job.preset / f"{job.chapter}.ipynb"})
     failed_path(job).unlink(missing_ok=True)
 
 
 def keep_failed(job: Job, notebook: nbformat.NotebookNode, problem: str) -> str:
     """Put the notebook under build/failed and return the message for the user."""
     path = failed_path(job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
-    return f"{job.chapter} (preset {job.preset}) failed: {problem}\n  as far as it came: {path}"
+    try:
+        write_atomically(path, lambda temporary: nbformat.write(notebook, temporary))
+    except PagsError as error:
+        return failure(job, f"{problem}\n  its notebook is lost: {error}")
+    return failure(job, f"{problem}\n  as far as it came: {path}")
+
+
+def failure(job: Job, why: str) -> str:
+    """The message for the user."""
+    return f"{job.chapter} (preset {job.preset}) failed: {why}"
 
 
 def failed_path(job: Job) -> Path:
@@ -219,5 +267,7 @@ def quoted(source: str, error: str, *, lines: int = 4) -> str:
 
 
 def last_line(error: object) -> str:
-    """The last line that says something."""
+    """The last line that says something; of the system's refusals, the file and what to do."""
+    if isinstance(error, OSError) and error.errno:
+        return ": ".join([*([str(error.filename)] if error.filename else []), reason(error)])
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

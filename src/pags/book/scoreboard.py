@@ -41,8 +41,12 @@ def show(run: Any) -> "Table":
 
 
 def report() -> str:
-    """The whole ledger with the results of this build and the published ones, for a terminal."""
-    return text(verdicts(results.all()))
+    """The whole ledger with the results of this build and the published ones, for a terminal.
+
+    Files that cannot be used are left out, and named at the end.
+    """
+    found, complaints = results.readable()
+    return "\n".join([text(verdicts(found)), *(f"left out: {complaint}" for complaint in complaints)])
 
 
 def whole_page() -> str:

@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-import nbformat
-
 from pags import PRESETS, paths
 from pags.book import build, chapters, claims, origin
+from pags.errors import PagsError
 
 HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
@@ -13,8 +12,9 @@ HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 def table() -> str:
     """The rows under their heads, in columns; a chapter that was never run has a row that says so."""
     rows: list[tuple[str, ...]] = [HEADS]
+    ledger = claims.load()
     for chapter in chapters.names():
-        found = [row for preset in PRESETS for row in (_row(chapter, preset),) if row]
+        found = [row for preset in PRESETS for row in (_row(chapter, preset, ledger),) if row]
         rows += found or [(chapter, "-", "never run", "", "", "")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -22,7 +22,8 @@ def table() -> str:
     )
 
 
-def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
+def _row(chapter: str, preset: str, ledger: list[claims.Claim]) -> tuple[str, ...] | None:
+    """What is known of a chapter at a preset; of files that cannot be used, what is wrong stands for the verdicts."""
     where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
     if (paths.FAILED / preset / f"{chapter}.ipynb").exists():
@@ -30,19 +31,22 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
     path = build.executed(chapter, preset)
     if path is None:
         return (chapter, preset, "", "", places[0], "") if places else None
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook, (result, _) = build.page(chapter, path)
+    except PagsError as error:
+        return chapter, preset, "", "", ", ".join(places), str(error)
     about = notebook.metadata.get("papermill", {})
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
-    result, _ = build.result_files(chapter, path)
     places += ["by earlier code"] if origin.changes(chapter, notebook, result) else []
-    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
+    verdicts = _verdicts(result, ledger)
+    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), verdicts
 
 
-def _verdicts(result: dict) -> str:
+def _verdicts(result: dict, ledger: list[claims.Claim]) -> str:
     """How many claims have which verdict by these results; what is no verdict on a paper's claim only holds."""
     if not result:
         return "no results"
-    own = [claim for claim in claims.load() if claim.chapter == result["chapter"]]
+    own = [claim for claim in ledger if claim.chapter == result["chapter"]]
     counts = Counter(verdict.word for verdict in claims.verdicts([result], own))
     words = dict.fromkeys(
         word for outcome in claims.OUTCOMES for word in (claims.PAPER[outcome], claims.ELSEWHERE[outcome])

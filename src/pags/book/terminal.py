@@ -1,5 +1,7 @@
-"""What `pags` itself says on stderr: lines, and while a chapter runs, how far it is."""
+"""How `pags` speaks: lines on stderr, while a chapter runs how far it is, and signs that the terminal can show."""
 
+import codecs
+import io
 import shutil
 import sys
 import threading
@@ -10,6 +12,23 @@ from pathlib import Path
 
 QUIET = 10.0  # seconds without a word in a log before the chapter's cell is told again
 _mutex = threading.Lock()
+# In place of signs that an encoding such as cp1252 has not; "?" is the sign of what is undecided, so no other has it.
+PLAIN = {"✓": "+", "◐": "~", "✗": "x", "≁": "!~", "–": "-", "—": "-"}
+PLAIN |= {"×": "x", "≤": "<=", "≥": ">=", "±": "+-", "∞": "inf"}
+
+
+def speak_plainly() -> None:
+    """Let stdout and stderr write a plain sign, or what Python would, in place of one that they cannot encode."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        signs = error.object[error.start : error.end]
+        return "".join(PLAIN.get(sign) or ascii(sign)[1:-1] for sign in signs), error.end
+
+    codecs.register_error("pags", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="pags")
 
 
 def tell(line: str, *, passing: bool = False) -> None:

@@ -16,7 +16,7 @@ ALL = tuple(METHODS)
 # that width with Adam; the settings of `paper` are those of the released code.
 ROBUST = classify.Config(
     schedule=Schedule(
-        epochs=sizes(4, 5, 15),
+        epochs=sizes(3, 5, 15),
         batch=sizes(64, 64, 100),
         lr=sizes(1e-3, 1e-3, 0.1),
         drops=sizes((), (), (4,)),
@@ -54,11 +54,11 @@ class Fractions:
     control: watch.Config = vary(robust, classifier={"budgets": ()})
     as_text: classify.Config = vary(ROBUST, per_batch=False, schedule={"epochs": sizes(1, 1, 15)})
     # Labels dealt at random to the first `shuffled_n` images, until they are learned by heart
-    shuffled_n: int = sizes(250, 1000, 60_000)
+    shuffled_n: int = sizes(150, 1000, 60_000)
     shuffled: watch.Config = watch.Config(
         classify.Config(
             schedule=Schedule(
-                epochs=sizes(60, 80, 3000),
+                epochs=sizes(45, 80, 3000),
                 batch=sizes(50, 50, 32),
                 lr=sizes(1e-3, 1e-3, 1e-4),
                 drops=sizes((), (), (1000, 2000)),
@@ -70,9 +70,9 @@ class Fractions:
         looks=sizes(14, 30, 120),
     )
     # Images enlarged to so many pixels along a side; two nets at both sizes, all with the same data and steps
-    upsampled: int = sizes(64, 64, 256)
-    upsampled_n: int = sizes(500, 2000, 60_000)
-    upsampled_explain: int = sizes(30, 100, 1000)
+    upsampled: int = sizes(48, 64, 256)
+    upsampled_n: int = sizes(250, 2000, 60_000)
+    upsampled_explain: int = sizes(20, 100, 1000)
     upsampled_lenet: classify.Config = classify.Config(
         schedule=Schedule(epochs=sizes(6, 4, 50), batch=sizes(32, 32, 8), lr=1e-3, drops=sizes((), (), DROPS)),
         net=sizes("narrow_lenet", "lenet", "lenet"),
@@ -94,7 +94,7 @@ class Fractions:
             n=sizes(1500, 20_000, 60_000),
             vae={
                 "schedule": {
-                    "epochs": sizes(8, 5, 400),
+                    "epochs": sizes(6, 5, 400),
                     "batch": sizes(32, 64, 64),
                     "lr": sizes(2e-3, 1e-3, 5e-4),
                 },
@@ -102,10 +102,10 @@ class Fractions:
             },
             labeller={
                 "width": sizes(0.0625, 0.125, 1.0),
-                "n": sizes(1500, 6000, 60_000),
-                "schedule": {"epochs": sizes(6, 5, 5), "batch": sizes(32, 64, 64)},
+                "n": sizes(1000, 6000, 60_000),
+                "schedule": {"epochs": sizes(5, 5, 5), "batch": sizes(32, 64, 64)},
             },
-            draw={"train": sizes(800, 20_000, 60_000), "test": sizes(60, 300, 10_000)},
+            draw={"train": sizes(500, 20_000, 60_000), "test": sizes(60, 300, 10_000)},
         ),
         classifier=classify.Config(
             schedule=Schedule(epochs=sizes(6, 8, 50), batch=sizes(32, 64, 32), lr=1e-3, drops=sizes((), (), DROPS)),
