@@ -35,6 +35,7 @@ CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
 MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
+GPU = {"pags.accelerate"}  # no key of what a CPU makes holds their source
 
 
 class Artifact(NamedTuple):
@@ -161,6 +162,14 @@ def store(
                 _write(path, tensors, info, recipe)
 
 
+def whole(path: Path) -> bool:
+    """Whether the file at `path` is an artifact, of the key in its name and with the content of its own digest."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        key = file.metadata()["key"]
+        return path.stem.endswith(f"-{key[:20]}") and _read(path, key) is not None
+    return False
+
+
 def seconds(path: Path) -> float:
     """Seconds of a processor that making the artifact at `path` took, without those made on the way.
 
@@ -205,7 +214,7 @@ def _recipe(make: Maker, config: Any, inputs: tuple, seed: int, device: torch.de
         "device": device.type,
         "torch": torch.__version__,
         "inputs": [one.fingerprint for one in inputs],
-        "source": _own_source(make.__module__),
+        "source": _own_source(make.__module__, device.type),
     }
 
 
@@ -214,9 +223,10 @@ def _hash(recipe: Any) -> str:
 
 
 @functools.cache
-def _own_source(module: str) -> str:
-    """`source_hash` among the sources that this process began with."""
-    return source_hash(module, _sources("pags") | _sources(module.partition(".")[0]))
+def _own_source(module: str, device: str) -> str:
+    """`source_hash` among the sources that this process began with, without what a CPU does not run."""
+    sources = _sources("pags") | _sources(module.partition(".")[0])
+    return source_hash(module, {name: text for name, text in sources.items() if device == "cuda" or name not in GPU})
 
 
 def source_hash(module: str, sources: Mapping[str, str]) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pags import attack, nets, train
+from pags import attack, augment, nets, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
+from pags.errors import UsageError
 
 NETS: dict[str, Callable[..., nn.Module]] = {
     "linear": nets.linear,
@@ -31,7 +32,8 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 class Config:
     """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps, or an Linf one (`linf`).
 
-    A budget holds per image, with `per_batch` (L2 only) for a whole batch. `shuffle_labels` permutes the labels.
+    A budget holds per image, with `per_batch` (L2 only) for a whole batch. `shuffle_labels` permutes the labels;
+    `augment` shifts and mirrors the images anew in every batch.
     """
 
     schedule: train.Schedule
@@ -42,10 +44,16 @@ class Config:
     per_batch: bool = False
     linf: bool = False
     shuffle_labels: bool = False
+    augment: bool = False
 
 
 def shape(config: Config, images: Dataset) -> dict[str, Any]:
-    """The net of `config` for these images as plain JSON: what `build` needs, kept in a trained net's `info`."""
+    """The net of `config` for these images as plain JSON: what `build` needs, kept in a trained net's `info`.
+
+    UsageError for images of one class.
+    """
+    if images.classes < 2:
+        raise UsageError(f"data {images.name!r} has one class: a classifier needs at least two")
     channels, h, w = images.x.shape[1:]
     return {
         "net": config.net,
@@ -99,7 +107,7 @@ def fit_by(
     label = label or config.net + ", robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels
     history = train.fit(
         net,
-        objective,
+        augment.augmented(objective) if config.augment else objective,
         (images.x, y),
         config.schedule,
         seed=seed,
@@ -107,6 +115,7 @@ def fit_by(
         checkpoint=checkpoint,
         watch=watch,
         watch_at=watch_at,
+        half=True,
     )
     return net.state_dict(), {"history": history, **about}
 

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import train
+from pags import randomness, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
+from pags.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,17 @@ def preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
 
 
 class UNet(nn.Module):
-    """A small U-net F(x; c, y) for images (n, channels, 4 h, 4 w): `c` (n,) is the noise condition, `y` (n,) the label.
+    """A small U-net F(x; c, y) for images (n, channels, h, w): `c` (n,) is the noise condition, `y` (n,) the label.
 
-    Label `classes` stands for "no label". The middle is a residual perceptron on the coarse maps, scaled and shifted
-    by an embedding of the two.
+    XX
+        by an embedding of the two.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, *, width: int = 32, hidden: int = 256) -> None:
         super().__init__()
         channels, h, w = shape
+        if min(h, w) < 8:
+            raise ValueError(f"images of {h} x {w} pixels: this net halves them three times, they need at least 8 x 8")
         coarse = (2 * width, h // 8, w // 8)
         features = coarse[0] * coarse[1] * coarse[2]
         self.frequencies: Tensor
@@ -80,8 +83,9 @@ class UNet(nn.Module):
         """F, in the shape of x."""
         angles = c[:, None] * self.frequencies
         e = F.silu(self.noise(torch.cat([angles.cos(), angles.sin()], 1)) + self.label(y))
-        maps = []
+        maps, sizes = [], []
         for down in self.down:
+            sizes.append(x.shape[-2:])
             x = F.silu(down(x))
             maps.append(x)
         h = self.into(x.flatten(1))
@@ -89,8 +93,8 @@ class UNet(nn.Module):
             scale, shift = condition(e).chunk(2, dim=1)
             h = h + block(self.normalise(h) * (1 + scale) + shift)
         x = self.coarse(self.out(h))
-        for up, there in zip(self.up, reversed(maps), strict=True):
-            x = up(F.silu(x + there))
+        for up, there, size in zip(self.up, reversed(maps), reversed(sizes), strict=True):
+            x = up(F.silu(x + there), size)  # an odd side was halved downwards: what it was before, is said here
         return x
 
 
@@ -104,7 +108,12 @@ class Denoiser(nn.Module):
         self.register_buffer("centre", centre)
 
     def forward(self, x: Tensor, sigma: Tensor, y: Tensor | None = None) -> Tensor:
-        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one."""
+        """The expected clean image given x (n, ...), the noise level of each (n,), and its label if there is one.
+
+        ValueError for levels that are not above zero: the net has no condition for them.
+        """
+        if not self.training and not bool((sigma > 0).all()):  # a training draws none, and would wait for the answer
+            raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
         y = torch.full((len(x),), self.classes, device=x.device) if y is None else y
         shape = (-1, *[1] * (x.ndim - 1))
         c = preconditioning(sigma, self.sigma_data)
@@ -122,9 +131,9 @@ def objective(config: Config) -> train.Objective:
     """The loss lambda(sigma) |D(x + sigma noise; sigma) - x|^2, averaged over pixels, images and noise levels."""
 
     def loss(denoiser: Denoiser, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        normal = torch.randn(len(x), generator=generator).to(x)
+        normal = randomness.normal(x.flatten(1)[:, 0], generator)
         sigma = (config.p_mean + config.p_std * normal).exp()
-        noise = torch.randn(x.shape, generator=generator).to(x)
+        noise = randomness.normal(x, generator)
         noisy = x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * noise
         error = (denoiser(noisy, sigma, y if config.labels else None) - x).flatten(1).square().mean(1)
         return {"loss": (weight(sigma, denoiser.sigma_data) * error).mean(), "error": error.mean()}
@@ -143,12 +152,17 @@ def fit(
 ) -> tuple[dict[str, Tensor], dict]:
     """Train on the images of a data set: (state dict, {"history", and what `load` needs})."""
     centre = images.x.mean(0)
+    spread = float((images.x - centre).square().mean().sqrt())
+    if spread == 0:
+        raise UsageError(
+            f"data {images.name!r}, n = {len(images.x)}: the images are all alike, give the denoiser others"
+        )
     shape = {
         "size": list(images.x.shape[1:]),
         "classes": images.classes,
         "width": config.width,
         "hidden": config.hidden,
-        "sigma_data": float((images.x - centre).square().mean().sqrt()),
+        "sigma_data": spread,
     }
     with train.seeded(seed):
         denoiser = build(shape, centre).to(device)
@@ -160,6 +174,7 @@ def fit(
         seed=seed,
         label="denoiser" + ", with labels" * config.labels,
         checkpoint=checkpoint,
+        half=True,
     )
     return denoiser.state_dict(), {"history": history, **shape}
 

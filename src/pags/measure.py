@@ -47,10 +47,16 @@ class Probe:
 def probe(x: Tensor, basis: Tensor, score: Tensor, test: data.Dataset, trunk: dict[str, Tensor] | None = None) -> Probe:
     """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
 
-    Raises UsageError for a score of one image, which leaves no other for a null, or of more than there are images.
+    UsageError for a score of one image, which leaves none for a null, or of more than there are, and for images that
+    are too small to be compared.
     """
     if not 2 <= len(score) <= len(x):
         raise UsageError(f"the score is known at {len(score)} images, {len(x)} are explained: take from 2 to {len(x)}")
+    try:
+        similarity.check_size(x.shape, similarity.WINDOW if trunk is None else similarity.LEAST)
+    except ValueError as error:
+        remedy = "" if trunk is None else "; set lpips to false, or take larger images"
+        raise UsageError(f"{error}{remedy}") from None
     x, basis, score = (part.cpu() for part in (x, basis, score))
     content = [x, basis, score, test.x, test.y, *(trunk or {}).values()]
     return Probe(x, basis, score, test, trunk, data.fingerprint(content))
