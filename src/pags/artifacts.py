@@ -15,7 +15,7 @@ import json
 import operator
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -225,23 +225,37 @@ def _hash(recipe: Any) -> str:
 @functools.cache
 def _own_source(module: str, device: str) -> str:
     """`source_hash` among the sources that this process began with, without what a CPU does not run."""
-    sources = _sources("pags") | _sources(module.partition(".")[0])
-    return source_hash(module, {name: text for name, text in sources.items() if device == "cuda" or name not in GPU})
+    return source_hash(module, run_on(device, sources("pags") | sources(module.partition(".")[0])))
+
+
+def run_on(device: str, sources: Mapping[str, str]) -> dict[str, str]:
+    """The sources without those that this kind of device does not run."""
+    return {name: text for name, text in sources.items() if device == "cuda" or name not in GPU}
 
 
 def source_hash(module: str, sources: Mapping[str, str]) -> str:
     """Digest of the code of `module` and of all that it imports among `sources` (name -> text)."""
-    trees, waiting = {}, [module]
+    return _hash(_code([module], sources))
+
+
+def digests(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """A digest each of the code of `modules` and of all that they import among `sources` (name -> text)."""
+    return {name: _hash(code)[:16] for name, code in _code(modules, sources).items()}
+
+
+def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """Name -> code without comments and docstrings, of `modules` and of all that they import among `sources`."""
+    trees, waiting = {}, list(modules)
     while waiting:
         name = waiting.pop()
         if name not in trees:
             trees[name] = ast.parse(sources[name])
-            waiting += (set(_imports(trees[name], name)) & sources.keys()) - MOVERS
-    return _hash({name: ast.dump(_undocumented(tree)) for name, tree in trees.items()})
+            waiting += (set(imports(trees[name], name)) & sources.keys()) - MOVERS
+    return {name: ast.dump(_undocumented(tree)) for name, tree in trees.items()}
 
 
 @functools.cache
-def _sources(package: str) -> dict[str, str]:
+def sources(package: str) -> dict[str, str]:
     """Name and text of a package's modules, read once: a long run keeps the source that it began with."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -252,7 +266,7 @@ def _sources(package: str) -> dict[str, str]:
     return {f"{package}.{file.stem}": file.read_text(encoding="utf-8") for file in files if file.stem != "__init__"}
 
 
-def _imports(tree: ast.AST, module: str) -> Iterator[str]:
+def imports(tree: ast.AST, module: str) -> Iterator[str]:
     """Every name that an import statement may mean as a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

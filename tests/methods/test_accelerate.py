@@ -124,10 +124,10 @@ def test_each_epoch_depends_on_seed_and_epoch_alone():
 
 
 def test_what_only_a_gpu_runs_makes_nothing_stale_that_a_cpu_made(monkeypatch):
-    sources = artifacts._sources("pags")
+    sources = artifacts.sources("pags")
     changed = sources | {"pags.accelerate": sources["pags.accelerate"] + "\nMORE = 1\n"}
     keys = {device: artifacts._own_source("pags.classify", device) for device in ("cpu", "cuda")}
-    monkeypatch.setattr(artifacts, "_sources", lambda package: changed)
+    monkeypatch.setattr(artifacts, "sources", lambda package: changed)
     artifacts._own_source.cache_clear()
     assert artifacts._own_source("pags.classify", "cpu") == keys["cpu"]
     assert artifacts._own_source("pags.classify", "cuda") != keys["cuda"]

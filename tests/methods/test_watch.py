@@ -76,7 +76,7 @@ def test_parts_along_the_directions_give_the_fraction_at_every_rank():
 
 
 def test_what_watches_is_no_part_of_what_is_trained():
-    sources = artifacts._sources("pags")
+    sources = artifacts.sources("pags")
     changed = sources | {"pags.attribution": sources["pags.attribution"] + "\nANOTHER = 1\n"}
     before, after = (
         [artifacts.source_hash(f"pags.{module}", some) for module in ("classify", "watch")]

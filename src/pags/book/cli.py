@@ -101,11 +101,12 @@ def expect(name: str, value: object, kind: type) -> Any:
     show_default=True,
     help="Show the chapters as executed at this preset, or at the best of each.",
 )
-def build(preset) -> None:
+@click.option("--release", is_flag=True, help="Refuse pages that earlier code made.")
+def build(preset, release) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
-    click.echo(build.build(preset))
+    click.echo(build.build(preset, release=release))
 
 
 @command.command()

@@ -216,6 +216,8 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What `save` writes, as plain JSON."""
+        from pags.book import origin
+
         result = {
             "schema": 1,
             "chapter": self.chapter,
@@ -230,6 +232,7 @@ class Run:
             "versions": machine.versions(),
             "data": {name: ", ".join(sorted(splits)) for name, splits in self._data.items()},
             "artifacts": sorted(self._artifacts),
+            "source": origin.digests(self.chapter, type(self.config).__module__, self.device.type),
             "metrics": self._metrics,
         }
         return json.loads(_text(result))
