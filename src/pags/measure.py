@@ -1,7 +1,7 @@
 """One job that trains a net and returns what a page needs of it: numbers per image instead of weights.
 
-Axes: n images at which it is explained, d pixels, k tangent directions, m test images. Hundreds of large nets then need
-neither memory nor disk.
+Axes: n images at which it is explained, s of them with a known score, d pixels, k tangent directions, m test images.
+Hundreds of large nets then need neither memory nor disk.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from pags.artifacts import Checkpoint
 from pags.errors import PagsError, UsageError
 
 LIMIT = 1_000_000  # bytes that a job may return
+OTHERS = 3  # images whose scores make a null
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Probe:
-    """Images x (n, ...), their tangent bases (n, d, k) and a score like x; m test images; AlexNet's trunk, or None."""
+    """Images x (n, ...), bases (n, d, k), the score (s, ...) at the first s; m test images; AlexNet's trunk or None."""
 
     x: Tensor
     basis: Tensor
@@ -46,8 +47,11 @@ class Probe:
 def probe(x: Tensor, basis: Tensor, score: Tensor, test: data.Dataset, trunk: dict[str, Tensor] | None = None) -> Probe:
     """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
 
-    UsageError for images that are too small to be compared.
+    UsageError for a score of one image, which leaves none for a null, or of more than there are, and for images that
+    are too small to be compared.
     """
+    if not 2 <= len(score) <= len(x):
+        raise UsageError(f"the score is known at {len(score)} images, {len(x)} are explained: take from 2 to {len(x)}")
     try:
         similarity.check_size(x.shape, similarity.WINDOW if trunk is None else similarity.LEAST)
     except ValueError as error:
@@ -70,17 +74,19 @@ def likeness(
 
 
 def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
-    """What is known of a net, by name: (m,) for "accuracy", (n,) for everything else.
+    """What is known of a net, by name: (m,) for "accuracy", (s,) for a likeness, (n,) for everything else.
 
-    "on" and "off" are changes along and across the manifold, "rho_1" is at noise about as long as these steps. Each
-    likeness is of the predicted logit's gradient with the score, its null "..., other image" with that of another.
+    "on" and "off" are changes along and across the manifold, "rho_1" is at noise about as long as these steps,
+    "confidence" is the largest probability. A likeness is of the predicted logit's gradient with the score; its null
+    "..., other image" is the mean over the scores of the next `OTHERS` images.
     """
     device = next(net.parameters()).device
     x, basis, score = (part.to(device) for part in (at.x, at.basis, at.score))
     noise = torch.Generator().manual_seed(config.noise)
     on, off = robustness.on_off_change(net, x, basis, size=config.size, draws=config.draws, generator=noise)
     E = attribution.in_batches(attribution.gradient, net, x)
-    target = attribution.predicted(net, x)
+    logits = train.predict(net, x)
+    target = logits.argmax(1)
     rho_1 = robustness.relative(
         lambda v: net(v).gather(1, target[:, None]).squeeze(1),
         x,
@@ -91,8 +97,11 @@ def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
         generator=noise,
     )
     found = {"on": on, "off": off, "rho_1": rho_1, "rho_2": robustness.alignment(basis, E)}
-    for name, compare in likeness(basis, at.trunk, device).items():
-        found |= {name: compare(E, score), f"{name}, other image": compare(E, score.roll(1, 0))}
+    found["confidence"] = logits.softmax(1).amax(1)
+    s = len(score)
+    for name, compare in likeness(basis[:s], at.trunk, device).items():
+        others = [compare(E[:s], score.roll(i, 0)) for i in range(1, min(OTHERS, s - 1) + 1)]
+        found |= {name: compare(E[:s], score), f"{name}, other image": torch.stack(others).mean(0)}
     return {name: v.cpu() for name, v in found.items()} | {"accuracy": train.correct(net, at.test.x, at.test.y)}
 
 
@@ -109,8 +118,8 @@ def fit(
 
     Raises PagsError, before the training, where this would be more than `LIMIT` bytes.
     """
-    count = 4 + 2 * len(likeness(at.basis)) + 2 * (at.trunk is not None)
-    size = at.x.element_size() * count * len(at.x) + 4 * len(at.test.y)
+    likenesses = 2 * len(likeness(at.basis)) + 2 * (at.trunk is not None)
+    size = at.x.element_size() * (5 * len(at.x) + likenesses * len(at.score)) + 4 * len(at.test.y)
     if size > LIMIT:
         raise PagsError(
             f"the measures of a net at {len(at.x)} explained and {len(at.test.y)} test images take {size:,} bytes, "

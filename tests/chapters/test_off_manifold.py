@@ -1,12 +1,13 @@
-"""What chapter 04 defines on its page: steps, regimes, a score, and exercises whose checks tell right from wrong."""
+"""What chapter 04 defines on its page: steps, regimes, peaks, and exercises whose checks tell right from wrong."""
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from pages import answers, defined
 from torch import nn
 
-from pags import regularize, robustness, tangent
+from pags import data, presets, regularize, robustness, score, tangent
 
 CHAPTER = "04_off_manifold_robustness"
 
@@ -47,6 +48,14 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
     ),
     "ex-04-equal": ("check_equal", "equal", [lambda lam, sigma: lam * sigma, lambda lam, sigma: lam]),
     "ex-04-peak": ("check_peak", "peak", [lambda v: v.mean(1).max(), lambda v: v[0].mean(), lambda v: 0.0]),
+    "ex-04-kernel": (
+        "check_kernel",
+        "kernel",
+        [
+            lambda x, bank, sigma: (bank[torch.cdist(x, bank).argmin(1)] - x, torch.ones(len(x))),
+            lambda x, bank, sigma: (x / sigma**2, (-torch.cdist(x, bank)).softmax(1).amax(1)),
+        ],
+    ),
 }
 
 
@@ -77,17 +86,54 @@ def test_borders_lie_where_lines_between_points_cross(page):
     t = np.arange(5.0)
     off, on = np.array([1.0, 1.0, 0.6, 0.2, 0.0]), np.full(5, 0.4)
     accuracy, likeness = np.array([0.9, 1.0, 1.0, 0.8, 0.5]), np.array([0, 1, 3, 2, 1])
-    assert page["places"](t, on, off, accuracy, likeness) == pytest.approx([2.25, 2.5, 2.5, 2.0])
-    nowhere = page["places"](t, np.full(5, 2.0), off, np.ones(5), likeness)
-    assert np.isnan(nowhere[1:3]).all()
+    assert page["places"](t, on, off, accuracy, likeness) == pytest.approx([2.5, 2.5, 2.25, 2.0])
+    nowhere = page["places"](t, np.full(5, 0.4), np.full(5, 0.5), np.ones(5), likeness)
+    assert np.isnan(nowhere[:3]).all()
 
 
-def test_the_blurred_score_is_the_gradient_of_the_log_density(page):
-    bank = torch.randn(20, 1, 2, 2, generator=generator(), dtype=torch.float64)
-    x = torch.randn(3, 1, 2, 2, generator=generator(1), dtype=torch.float64).requires_grad_()
-    log_density = torch.logsumexp(-(torch.cdist(x.flatten(1), bank.flatten(1)) ** 2) / (2 * 0.7**2), 1)
-    (wanted,) = torch.autograd.grad(log_density.sum(), x)
-    assert torch.allclose(page["blurred_score"](x.detach(), bank, 0.7), wanted)
+def test_who_starts_below_the_crossing_is_bayes_aligned_from_the_start_and_has_nothing_halved(page):
+    t, low = np.arange(4.0), np.full(4, 0.01)
+    crossing, kept, halving, _ = page["places"](t, np.full(4, 0.02), low, np.array([1, 1, 0.8, 0.2]), low)
+    assert crossing == 0
+    assert kept == pytest.approx(1.5)
+    assert np.isnan(halving)
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "accuracy", "lives"),
+    [(0.3, 0.2, 0.9, True), (0.3, 0.2, 0.12, False), (0, 0, 0.9, False), (0.01, 0.0, 0.9, True)],
+)
+def test_a_network_at_chance_or_without_any_change_has_collapsed(page, on, off, accuracy, lives):
+    assert page["alive"](on, off, accuracy, 10) == lives
+
+
+def test_a_peak_is_judged_on_the_run_that_did_not_choose_it(page):
+    likeness = np.zeros((4, 3, 2))  # strengths, runs, images
+    likeness[1, 0], likeness[2, 1:], likeness[3] = 9, 1, 5  # run 0 has a peak that no other run sees
+    rise, fall, chosen = page["peak_apart"](likeness, np.array([True, True, True, False]))
+    assert chosen == [2, 1, 1]  # run 0's own peak counts where the other two are judged, not for itself
+    assert rise[0].tolist() == [0, 0]
+    assert (rise[1:] == 0).all()
+    assert fall[1:].tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_flat_noisy_curves_have_no_peak_on_average(page):
+    rng = np.random.default_rng(0)
+    rises = [page["peak_apart"](rng.normal(size=(9, 3, 20)), np.ones(9, bool))[0].mean() for _ in range(300)]
+    assert abs(np.mean(rises)) < 4 * np.std(rises) / 300**0.5
+    naive = [rng.normal(size=(9, 3, 20)).mean((1, 2)).max() for _ in range(300)]
+    assert np.mean(naive) > 0.1
+
+
+def test_stored_images_make_a_score_of_the_nearest_one_alone(page):
+    """What the exercise asks to measure, on strokes: one image has all the weight."""
+    images, seen = data.load("strokes", "train", n=200), data.load("strokes", "test", n=10)
+    kernel = answers(page, "ex-04-kernel")["kernel"]
+    score, number = kernel(seen.x.flatten(1), images.x.flatten(1), 0.25)
+    assert number.mean() < 1.01
+    nearest = images.x.flatten(1)[torch.cdist(seen.x.flatten(1), images.x.flatten(1)).argmin(1)]
+    way = nearest - seen.x.flatten(1)
+    assert torch.cosine_similarity(score, way).mean() > 0.999
 
 
 def test_gradients_of_logits_add_up(page):
@@ -100,13 +146,32 @@ def test_gradients_of_logits_add_up(page):
 
 
 def test_a_s_own_curves_have_the_three_regimes_and_their_crossing(page):
-    """The numbers that were read off, judged by the page's rule: what its text says of them."""
+    """The numbers that were read off, judged by both rules: what the page's text says of them."""
     texts = defined(CHAPTER, page, constants=("READ_OFF",), functions=())["READ_OFF"]
     assert texts.keys() < regularize.RELEASED.keys()
     for name, text in texts.items():
         strength, *columns = np.array(text.split(), dtype=float).reshape(-1, 5).T
-        weak, excessive, crossing, peak = page["places"](np.log10(strength), *columns)
-        assert weak < excessive
-        assert abs(crossing - weak) < 0.1
-        assert peak < excessive
-        assert peak > weak or name == "PGD"
+        crossing, kept, halving, peak = page["places"](np.log10(strength), *columns)
+        assert crossing < kept
+        assert halving < kept
+        assert abs(crossing - halving) < 0.1
+        assert peak < kept
+        assert peak > crossing or name == "PGD"
+
+
+def test_in_a_s_own_curves_robustness_and_likeness_correlate_while_accuracy_is_kept_and_not_over_all(page):
+    texts = defined(CHAPTER, page, constants=("READ_OFF",), functions=())["READ_OFF"]
+    curves = [np.array(text.split(), dtype=float).reshape(-1, 5).T for text in texts.values()]
+    spearman = defined(CHAPTER, page | {"scipy": scipy}, functions=("spearman_theirs",))["spearman_theirs"]
+    assert abs(spearman(*curves)) < 0.2
+    assert spearman(*(v[:, v[3] >= 0.9 * v[3].max()] for v in curves)) > 0.9
+
+
+def test_both_chapters_ask_for_the_same_exact_score_and_denoiser_at_quick():
+    ours, theirs = (presets.get(name, "quick") for name in (CHAPTER, "07_exact_score"))
+    assert score.Study(ours.scored, ours.sigma, search=ours.search) == score.Study(
+        theirs.n, theirs.sigmas[0], search=theirs.search
+    )
+    assert ours.test == 500  # as many test images as that chapter loads
+    for name in ("standard", "paper"):
+        assert presets.get(CHAPTER, name).denoiser == presets.get("07_exact_score", name).denoiser

@@ -20,11 +20,11 @@ def images():
 
 @pytest.fixture(scope="module")
 def at():
-    """Five explained images, eight test images."""
+    """Five explained images, four of them with a score, eight test images."""
     test = data.load("strokes", "test", n=100).first(8)
     seen = test.first(5)
     generator = torch.Generator().manual_seed(1)
-    score = torch.randn(seen.x.shape, generator=generator)
+    score = torch.randn(4, *seen.x.shape[1:], generator=generator)
     return measure.probe(seen.x, torch.linalg.qr(torch.randn(5, 1024, 3, generator=generator)).Q, score, test)
 
 
@@ -42,22 +42,31 @@ def test_the_measures_are_those_of_the_net_that_the_same_training_gives(images, 
     E = net[1].weight[net(at.x).argmax(1)].reshape(at.x.shape)  # a linear net's gradient
     assert torch.allclose(found["rho_2"], robustness.alignment(at.basis, E))
     assert torch.allclose(found["rho_1"], found["rho_2"], atol=1e-3)  # both are the same, it does not bend
-    assert torch.allclose(found["SSIM"], similarity.ssim(E, at.score), atol=1e-5)
-    other = similarity.cosine(at.basis, E, at.score[[4, 0, 1, 2, 3]])
-    assert torch.allclose(found["cosine in tangent space, other image"], other, atol=1e-5)
+    assert torch.allclose(found["confidence"], net(at.x).softmax(1).amax(1))
+    assert torch.allclose(found["SSIM"], similarity.ssim(E[:4], at.score), atol=1e-5)
+    all_others = [similarity.cosine(at.basis[:4], E[:4], at.score.roll(i, 0)) for i in (1, 2, 3)]
+    wanted = torch.stack(all_others).mean(0)
+    assert torch.allclose(found["cosine in tangent space, other image"], wanted, atol=1e-5)
 
 
 def test_what_returns_is_small_and_has_no_weights(images, at, tmp_path):
     made = artifacts.cached(measure.fit, CONFIG, images, at, seed=0, directory=tmp_path)
-    assert {tuple(v.shape) for v in made.tensors.values()} == {(5,), (8,)}
-    assert sum(v.nbytes for v in made.tensors.values()) == 8 * 4 * 5 + 4 * 8
+    assert {tuple(v.shape) for v in made.tensors.values()} == {(5,), (4,), (8,)}
+    assert sum(v.nbytes for v in made.tensors.values()) == 5 * 4 * 5 + 4 * 4 * 4 + 4 * 8
 
 
 def test_more_than_a_megabyte_is_refused_before_the_training(images, at):
     many = data.dataset("many", "test", at.test.x[:1].expand(300_000, -1, -1, -1), torch.zeros(300_000).long(), 10)
     endless = replace(CONFIG, training=replace(CONFIG.training, classifier=None))
-    with pytest.raises(PagsError, match=r"300000 test images take 1,200,160 bytes, .* 1,000,000: use fewer images"):
+    with pytest.raises(PagsError, match=r"300000 test images take 1,200,164 bytes, .* 1,000,000: use fewer images"):
         measure.fit(endless, images, replace(at, test=many), seed=0, device=CPU)
+
+
+@pytest.mark.parametrize("s", [1, 6])
+def test_a_score_without_a_null_or_without_its_image_is_refused(at, s):
+    score = torch.zeros(s, *at.x.shape[1:])
+    with pytest.raises(UsageError, match=f"at {s} images, 5 are explained: take from 2 to 5"):
+        measure.probe(at.x, at.basis, score, at.test)
 
 
 def test_the_fingerprint_is_that_of_the_content(at):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pags import classify, denoise, generate, score
 from pags.presets.columns import sizes
-from pags.presets.shared import MANIFOLD, NET_A, logspace
+from pags.presets.shared import DENOISER, MANIFOLD, NET_A, SEARCH, SIGMA, logspace
 from pags.train import Schedule
 
 
@@ -17,22 +17,9 @@ class KnownScore:
     train: int = sizes(8000, 20_000, 60_000)  # images for the denoiser
     n: int = sizes(10, 24, 500)  # images at which the score is computed
     repeat: int = sizes(5, 8, 100)  # of them, again with other random numbers
-    sigmas: tuple[float, ...] = (0.25, 0.6)  # noise levels, in pixel units
-    search: score.Config = score.Config(
-        bank=sizes(1024, 1024, 2048),
-        starts=sizes((8, 3, 2), (12, 4, 2), (48, 12, 4)),
-        steps=sizes((4, 8, 30), (4, 8, 30), (3, 8, 40)),
-        classes=sizes(4, 4, 6),
-        draws=sizes(200, 400, 4000),
-        rounds=sizes(1, 1, 2),
-    )
-    denoiser: denoise.Config = denoise.Config(  # with labels; the page also trains it without
-        schedule=Schedule(
-            epochs=sizes(5, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((4,), (8, 11), (140, 180))
-        ),
-        labels=True,
-        width=sizes(16, 32, 64),
-    )
+    sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units
+    search: score.Config = SEARCH
+    denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
     nets_train: int = sizes(800, 5000, 60_000)  # images for the nets
     net: classify.Config = sizes(
         NET_A,

@@ -1,6 +1,6 @@
 """Templates that more than one chapter uses."""
 
-from pags import classify, generate, vae
+from pags import classify, denoise, generate, score, vae
 from pags.presets.columns import sizes
 from pags.train import Schedule
 
@@ -28,6 +28,24 @@ NET_A = classify.Config(
     net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18"),
     dropout=False,
     pgd_steps=sizes(3, 5, 10),
+)
+
+# How hard the exact score is looked for, and the denoiser that stands in for it elsewhere; it is told the label.
+SIGMA = 0.25  # A's .5 for pixels in [-1, 1]
+SEARCH = score.Config(
+    bank=sizes(1024, 1024, 2048),
+    starts=sizes((8, 3, 2), (12, 4, 2), (48, 12, 4)),
+    steps=sizes((4, 8, 30), (4, 8, 30), (3, 8, 40)),
+    classes=sizes(4, 4, 6),
+    draws=sizes(200, 400, 4000),
+    rounds=sizes(1, 1, 2),
+)
+DENOISER = denoise.Config(
+    schedule=Schedule(
+        epochs=sizes(5, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((4,), (8, 11), (140, 180))
+    ),
+    labels=True,
+    width=sizes(16, 32, 64),
 )
 
 # D's optimiser: at most 500 epochs, less if the mean training loss falls below 0.001.
