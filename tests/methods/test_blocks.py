@@ -191,10 +191,10 @@ def test_what_cannot_be_meant_is_refused(options, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("k", [0, 73])
-def test_a_top_of_no_or_too_many_entries_is_refused(k):
-    with pytest.raises(ValueError, match=f"k = {k}: write a number of entries from 1 to 72"):
-        blocks.top_share(torch.ones(5, 1, 12, 6), made(n=5).signal, k)
+@pytest.mark.parametrize("level", [0, 73])
+def test_a_top_of_no_or_too_many_entries_is_refused(level):
+    with pytest.raises(ValueError, match=f"level = {level}: write a number of entries from 1 to 72"):
+        blocks.top_share(torch.ones(5, 1, 12, 6), made(n=5).signal, level)
 
 
 # Exported
