@@ -154,7 +154,7 @@ def null_share(E: Tensor, signal: Tensor, *, power: float = 1.0) -> Tensor:
 
 
 def top_share(E: Tensor, signal: Tensor, level: int) -> Tensor:
-    """Share of the `level` entries of largest |E| that lie outside the signal block, per image: (n,). Blind: 1 - 1/m."""
+    """Share of the `level` largest |E| that lies outside the signal block, per image: (n,). Blind: 1 - 1/m."""
     outside = (~signal).expand_as(E).flatten(1)
     if not 0 < level <= outside.shape[1]:
         raise ValueError(f"level = {level}: write a number of entries from 1 to {outside.shape[1]}")

@@ -31,19 +31,26 @@ class BlockMnist:
         budgets=(4.0,),
         pgd_steps=sizes(3, 7, 20),
     )
+    harder: classify.Config = vary(  # for more classes or more blocks
+        mlp, schedule=sizes(vary(ADAM, batch=50, lr=2e-3), vary(ADAM, epochs=40, batch=100, stop=0.01), SGD_D)
+    )
+    harder_robust: classify.Config = vary(
+        mlp_robust, schedule=sizes(vary(ADAM, epochs=15, batch=60, lr=3e-3), vary(ADAM, epochs=20, batch=100), SGD_D)
+    )
     lenet: classify.Config = classify.Config(
-        schedule=sizes(vary(ADAM, epochs=6, batch=20), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=20, batch=20, stop=0.01), vary(ADAM, epochs=12, batch=50, stop=0.01), SGD_D),
         net=sizes("narrow_lenet", "lenet", "lenet"),
         dropout=False,
     )
     lenet_robust: classify.Config = vary(lenet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
     resnet: classify.Config = vary(
         lenet,
-        schedule=sizes(vary(ADAM, epochs=3, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=12, batch=10, stop=0.01), vary(ADAM, epochs=8, batch=50, stop=0.01), SGD_D),
         net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
     )
     resnet_robust: classify.Config = vary(resnet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
     repetitions: int = sizes(3, 5, 5)  # of the MLPs
+    conv_repetitions: int = 3  # of LeNet and ResNet18
     eps: tuple[float, ...] = sizes((0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
     p_top: tuple[float, ...] = sizes(  # how probable it is that the signal stands on top
         (0.5, 0.75, 0.9, 1.0), (0.5, 0.625, 0.75, 0.875, 0.95, 1.0), (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
