@@ -126,6 +126,16 @@ def test_a_lazy_neurons_mean_is_a_polynomial(page, b):
     assert (h * r).mean() == pytest.approx(1 / 3 + b / 2 - b**3 / 6, abs=1e-6)
 
 
+def test_a_signal_has_the_colour_of_its_image_in_every_panel(page):
+    """Figure 5 shows images beside gradients with one map of colours, in which red is positive."""
+    images, labels = theory.spoilt_images(6)
+    pair = theory.leaking_pair(6)[1]
+    net = [v[None] for v in (pair[:, 1:-1], pair[:, -1], pair[:, :1])]
+    shown = page["towards_label"](page["leak_slope"](net, 1.001 * images[None])[0], labels)
+    assert (shown.sign() * images > 0).any(1).all()
+    assert (shown.sign() * images >= 0).all()
+
+
 def test_the_lazy_proportion_is_25_to_28(page):
     """Both entries as integrals over b, by the midpoint rule in r and b."""
     r, b = (np.arange(1000) + 0.5) / 500 - 1, ((np.arange(1000) + 0.5) / 500 - 1)[:, None]
