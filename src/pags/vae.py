@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pags import train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
+from pags.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def stratified_weights(n: int, data: int) -> Tensor:
     """Weights W (n, n) with which sum_j W_ij q(z | x_j) is unbiased for q(z) over `data` examples, i in the batch.
 
     Row i gives its own example 1 / data, one other the remainder, all further ones 1 / (n - 1), so each row sums to 1
-    (minibatch stratified sampling, Chen et al. 2018, C.2).
+    (minibatch stratified sampling, Chen et al. 2018, C.2). ValueError for one example alone: it has no others.
     """
-    m = n - 1
+    m = _others(n)
     weights = torch.full((n, n), 1 / m)
     rows = torch.arange(n)
     weights[rows, rows] = 1 / data
@@ -87,11 +88,17 @@ def stratified_weights(n: int, data: int) -> Tensor:
 
 def released_weights(n: int, data: int) -> Tensor:
     """The weights (n, n) of the released code: 1 / data stands in the first column instead of on the diagonal."""
-    m = n - 1
+    m = _others(n)
     weights = torch.full((n, n), 1 / m)
     weights[:, 0] = 1 / data
     weights[:, 1] = weights[m - 1, 0] = (data - m) / (data * m)
     return weights
+
+
+def _others(n: int) -> int:
+    if n < 2:
+        raise ValueError(f"a batch of {n}: the estimate of q(z) needs at least two examples")
+    return n - 1
 
 
 def log_aggregate(z: Tensor, mu: Tensor, logvar: Tensor, data: int, corrected: bool) -> tuple[Tensor, Tensor]:
@@ -140,7 +147,16 @@ def objective(config: Config, data: int):
 def fit(
     config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train on the images of a data set: (state dict, {"history": a dict of means per epoch})."""
+    """Train on the images of a data set: (state dict, {"history": a dict of means per epoch}).
+
+    UsageError for images of another shape, and for batches of one image: the loss compares those of a batch.
+    """
+    if images.x.shape[1:] != (1, 32, 32):
+        raise UsageError(f"data {images.name!r}: the VAE's images are grey, 32 x 32, not {tuple(images.x.shape[1:])}")
+    if min(config.schedule.batch, len(images.x)) < 2:
+        raise UsageError(
+            f"batch = {config.schedule.batch}, n = {len(images.x)}: the VAE's loss needs two images a batch"
+        )
     with train.seeded(seed):
         vae = VAE(config.latents)
     vae.to(device).to(memory_format=torch.channels_last)  # a step on a CPU takes a seventh less; only roundings change
@@ -167,9 +183,7 @@ def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> VAE:
 @torch.no_grad()
 def evaluate(vae: VAE, x: Tensor, *, generator: torch.Generator, batch: int = 1000) -> dict[str, Tensor]:
     """Held-out reconstruction (n,) at a sampled z, and KL per latent (n, k), in nats."""
-    recon, kls = [], []
-    for part in x.split(batch):
-        mu, logvar = vae.encode(part)
-        recon.append(reconstruction(vae, part, sample(mu, logvar, generator)))
-        kls.append(kl(mu, logvar))
-    return {"reconstruction": torch.cat(recon), "kl": torch.cat(kls)}
+    mu, logvar = (torch.cat(parts) for parts in zip(*(vae.encode(part) for part in x.split(batch)), strict=True))
+    z = sample(mu, logvar, generator)  # at once: what is drawn in several batches depends on their size
+    recon = [reconstruction(vae, *parts) for parts in zip(x.split(batch), z.split(batch), strict=True)]
+    return {"reconstruction": torch.cat(recon), "kl": kl(mu, logvar)}
