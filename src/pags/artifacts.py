@@ -15,7 +15,7 @@ import json
 import operator
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
 MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
+GPU = {"pags.accelerate"}  # no key of what a CPU makes holds their source
 
 
 class Artifact(NamedTuple):
@@ -161,6 +162,14 @@ def store(
                 _write(path, tensors, info, recipe)
 
 
+def whole(path: Path) -> bool:
+    """Whether the file at `path` is an artifact, of the key in its name and with the content of its own digest."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        key = file.metadata()["key"]
+        return path.stem.endswith(f"-{key[:20]}") and _read(path, key) is not None
+    return False
+
+
 def seconds(path: Path) -> float:
     """Seconds of a processor that making the artifact at `path` took, without those made on the way.
 
@@ -205,7 +214,7 @@ def _recipe(make: Maker, config: Any, inputs: tuple, seed: int, device: torch.de
         "device": device.type,
         "torch": torch.__version__,
         "inputs": [one.fingerprint for one in inputs],
-        "source": _own_source(make.__module__),
+        "source": _own_source(make.__module__, device.type),
     }
 
 
@@ -214,24 +223,39 @@ def _hash(recipe: Any) -> str:
 
 
 @functools.cache
-def _own_source(module: str) -> str:
-    """`source_hash` among the sources that this process began with."""
-    return source_hash(module, _sources("pags") | _sources(module.partition(".")[0]))
+def _own_source(module: str, device: str) -> str:
+    """`source_hash` among the sources that this process began with, without what a CPU does not run."""
+    return source_hash(module, run_on(device, sources("pags") | sources(module.partition(".")[0])))
+
+
+def run_on(device: str, sources: Mapping[str, str]) -> dict[str, str]:
+    """The sources without those that this kind of device does not run."""
+    return {name: text for name, text in sources.items() if device == "cuda" or name not in GPU}
 
 
 def source_hash(module: str, sources: Mapping[str, str]) -> str:
     """Digest of the code of `module` and of all that it imports among `sources` (name -> text)."""
-    trees, waiting = {}, [module]
+    return _hash(_code([module], sources))
+
+
+def digests(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """A digest each of the code of `modules` and of all that they import among `sources` (name -> text)."""
+    return {name: _hash(code)[:16] for name, code in _code(modules, sources).items()}
+
+
+def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """Name -> code without comments and docstrings, of `modules` and of all that they import among `sources`."""
+    trees, waiting = {}, list(modules)
     while waiting:
         name = waiting.pop()
         if name not in trees:
             trees[name] = ast.parse(sources[name])
-            waiting += (set(_imports(trees[name], name)) & sources.keys()) - MOVERS
-    return _hash({name: ast.dump(_undocumented(tree)) for name, tree in trees.items()})
+            waiting += (set(imports(trees[name], name)) & sources.keys()) - MOVERS
+    return {name: ast.dump(_undocumented(tree)) for name, tree in trees.items()}
 
 
 @functools.cache
-def _sources(package: str) -> dict[str, str]:
+def sources(package: str) -> dict[str, str]:
     """Name and text of a package's modules, read once: a long run keeps the source that it began with."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -242,7 +266,7 @@ def _sources(package: str) -> dict[str, str]:
     return {f"{package}.{file.stem}": file.read_text(encoding="utf-8") for file in files if file.stem != "__init__"}
 
 
-def _imports(tree: ast.AST, module: str) -> Iterator[str]:
+def imports(tree: ast.AST, module: str) -> Iterator[str]:
     """Every name that an import statement may mean as a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

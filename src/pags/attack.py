@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pags import randomness
+
 
 def _column(v: Tensor, x: Tensor) -> Tensor:
     """A number per image (n,), shaped so that it multiplies x (n, ...)."""
@@ -111,11 +113,6 @@ def _step(eps: float, steps: int) -> float:
     return 2.5 * eps / steps
 
 
-def _noise(x: Tensor, generator: torch.Generator, draw: Callable[..., Tensor]) -> Tensor:
-    """Noise like x, drawn on the CPU so that every device sees the same."""
-    return draw(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
-
 def pgd_l2(
     net: nn.Module,
     x: Tensor,
@@ -131,7 +128,7 @@ def pgd_l2(
     Step 2.5 eps / steps from a random start half-way to the sphere; `limits` clips to the range of the pixels, and
     images outside of it are a ValueError.
     """
-    start = 0.5 * eps * unit_l2(_noise(x, generator, torch.randn))
+    start = 0.5 * eps * unit_l2(randomness.normal(x, generator))
     return _pgd(net, x, y, start, _step(eps, steps), steps, unit_l2, lambda v: project_l2(v, eps), limits)
 
 
@@ -146,7 +143,7 @@ def pgd_linf(
     limits: tuple[float, float] | None = None,
 ) -> Tensor:
     """Images (n, ...) within eps of x in every pixel; signed steps of 2.5 eps / steps from a uniform start."""
-    start = eps * (2 * _noise(x, generator, torch.rand) - 1)
+    start = eps * (2 * randomness.uniform(x, generator) - 1)
     return _pgd(net, x, y, start, _step(eps, steps), steps, torch.sign, lambda v: v.clamp(-eps, eps), limits)
 
 
@@ -157,5 +154,5 @@ def pgd_l2_batch(
 
     The start is uniform on [0, 1), so all positive, scaled to length eps / 2; the pixels are not clipped.
     """
-    start = 0.5 * eps * unit_batch(_noise(x, generator, torch.rand))
+    start = 0.5 * eps * unit_batch(randomness.uniform(x, generator))
     return _pgd(net, x, y, start, _step(eps, steps), steps, unit_batch, lambda v: project_batch(v, eps), None)

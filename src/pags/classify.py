@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pags import attack, nets, train
+from pags import attack, augment, nets, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
 from pags.errors import UsageError
@@ -32,7 +32,8 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 class Config:
     """A net and its training; with `budgets`, against an L2 adversary of `pgd_steps` steps, or an Linf one (`linf`).
 
-    A budget holds per image, with `per_batch` (L2 only) for a whole batch. `shuffle_labels` permutes the labels.
+    A budget holds per image, with `per_batch` (L2 only) for a whole batch. `shuffle_labels` permutes the labels;
+    `augment` shifts and mirrors the images anew in every batch.
     """
 
     schedule: train.Schedule
@@ -43,6 +44,7 @@ class Config:
     per_batch: bool = False
     linf: bool = False
     shuffle_labels: bool = False
+    augment: bool = False
 
 
 def shape(config: Config, images: Dataset) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def fit_by(
     label = label or config.net + ", robust" * bool(config.budgets) + ", random labels" * config.shuffle_labels
     history = train.fit(
         net,
-        objective,
+        augment.augmented(objective) if config.augment else objective,
         (images.x, y),
         config.schedule,
         seed=seed,
@@ -113,6 +115,7 @@ def fit_by(
         checkpoint=checkpoint,
         watch=watch,
         watch_at=watch_at,
+        half=True,
     )
     return net.state_dict(), {"history": history, **about}
 

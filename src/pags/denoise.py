@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import train
+from pags import randomness, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
 from pags.errors import UsageError
@@ -131,9 +131,9 @@ def objective(config: Config) -> train.Objective:
     """The loss lambda(sigma) |D(x + sigma noise; sigma) - x|^2, averaged over pixels, images and noise levels."""
 
     def loss(denoiser: Denoiser, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        normal = torch.randn(len(x), generator=generator).to(x)
+        normal = randomness.normal(x.flatten(1)[:, 0], generator)
         sigma = (config.p_mean + config.p_std * normal).exp()
-        noise = torch.randn(x.shape, generator=generator).to(x)
+        noise = randomness.normal(x, generator)
         noisy = x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * noise
         error = (denoiser(noisy, sigma, y if config.labels else None) - x).flatten(1).square().mean(1)
         return {"loss": (weight(sigma, denoiser.sigma_data) * error).mean(), "error": error.mean()}
@@ -174,6 +174,7 @@ def fit(
         seed=seed,
         label="denoiser" + ", with labels" * config.labels,
         checkpoint=checkpoint,
+        half=True,
     )
     return denoiser.state_dict(), {"history": history, **shape}
 

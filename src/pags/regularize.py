@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import attack, classify, train
+from pags import attack, classify, randomness, train
 from pags.artifacts import Checkpoint
 from pags.data import Dataset
 
@@ -67,7 +67,7 @@ def pgd_as_released(strength: float, steps: int = 10) -> train.Objective:
 
     def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
         eps = strength * len(x) ** 0.5
-        start = torch.rand(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+        start = randomness.uniform(x, generator)
         delta, losses = 0.5 * eps * attack.unit_batch(start), []
         for _ in range(steps):
             delta = delta.detach().requires_grad_()
@@ -81,8 +81,8 @@ def pgd_as_released(strength: float, steps: int = 10) -> train.Objective:
 
 
 def noisy(x: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """x plus Gaussian noise, drawn on the CPU so that every device sees the same."""
-    return x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    """x plus Gaussian noise."""
+    return x + sigma * randomness.normal(x, generator)
 
 
 def _terms(loss: Tensor, logits: Tensor, y: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pags import arguments, attack, tangent
+from pags import arguments, attack, randomness, tangent
 
 
 def on_and_off(basis: Tensor, x: Tensor, *, size: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -17,7 +17,7 @@ def on_and_off(basis: Tensor, x: Tensor, *, size: float, generator: torch.Genera
 
     A take a fixed length instead, 2.64 on CIFAR-10, which is about 10 % of an image's (from their released code).
     """
-    u = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    u = randomness.normal(x, generator)
     on = tangent.project(basis, u)
     length = (size * attack.l2_norm(x)).reshape(-1, *[1] * (x.dim() - 1))
     return length * attack.unit_l2(on), length * attack.unit_l2(u - on)
@@ -62,7 +62,7 @@ def relative(
     here, across = f(x), g - tangent.project(basis, g)
     off, whole = (sigma**2 * v.double().flatten(1).square().sum(1) for v in (across, g))
     for _ in range(draws):
-        u = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+        u = sigma * randomness.normal(x, generator)
         v = u - tangent.project(basis, u)
         for sign in (1, -1):
             off = off + _rest(f(x + sign * v) - here, g, v) / (2 * draws)
@@ -86,5 +86,5 @@ def relative_noise(net: nn.Module, x: Tensor, signal: Tensor, *, sigma: float, g
     The ratio of their means is A's relative noise robustness: above 1 the net listens more to the signal.
     """
     arguments.positive("sigma", sigma)
-    u = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    u = sigma * randomness.normal(x, generator)
     return torch.stack(change(net, x, u * signal, u * ~signal))

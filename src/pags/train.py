@@ -5,15 +5,16 @@ dict of scalars: "loss" is minimised, every other entry is averaged into the his
 """
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pags import progress
+from pags import accelerate, progress
 from pags.artifacts import Checkpoint
 from pags.errors import UsageError
 
@@ -112,18 +113,22 @@ def fit(
     checkpoint: Checkpoint | None = None,
     watch: Callable[[nn.Module], dict[str, float]] | None = None,
     watch_at: Collection[int] = (),
+    half: bool = False,
 ) -> list[dict[str, float]]:
     """Train `net` in place on its own device; one dict of means per epoch, and one per watched step.
 
     `watch(net)` is called before the steps in `watch_at`, in evaluation mode. A run that resumes from `checkpoint` at
-    an epoch's end equals one that was never stopped. The net is left in evaluation mode.
+    an epoch's end equals one that was never stopped, on a GPU up to roundings (see `accelerate`). With `half` passes
+    on a GPU are in bfloat16. The net is left in evaluation mode.
     """
     device, n = next(net.parameters()).device, len(data[0])
     if n == 0 or any(len(part) != n for part in data):
         raise ValueError(f"data of {' and '.join(str(len(part)) for part in data)} examples: give as many of each")
     if min(n, schedule.batch) == 1 and any(isinstance(module, _BatchNorm) for module in net.modules()):
         raise UsageError(f"batch = {schedule.batch}, {n} images: batch normalisation needs two images in a batch")
-    data = tuple(part.to(device) for part in data)
+    fast = accelerated(device)
+    data = accelerate.prepare(net, data, device) if fast else tuple(part.to(device) for part in data)
+    take_step = partial(accelerate.update, half=half) if fast else update
     optimizer, history, first = schedule.optimizer(net), [], 0
     if checkpoint is not None and (state := checkpoint.load()):
         net.load_state_dict(state["net"])
@@ -134,29 +139,37 @@ def fit(
     steps = schedule.steps(n)
     totals: dict[str, Tensor] = {}
     plan = batches(n, schedule, seed=seed, first=first)
-    for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
-        if watch is not None and step in watch_at:
-            history.append({"step": step, **watch(net.eval())})
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.lr_at(epoch)
-        batch = tuple(part[rows.to(device)] for part in data)
-        for name, value in update(net, objective, optimizer, batch, generator=generator, step=step).items():
-            totals[name] = totals.get(name, 0.0) + value * len(rows) / n
-        if (step + 1) % steps == 0:
-            history.append({"epoch": epoch + 1, **{name: float(total) for name, total in totals.items()}})
-            totals = {}
-            if stopped := schedule.reached(history):
-                history[-1]["stopped"] = True
-            if checkpoint is not None:
-                state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
-                checkpoint.save({**state, "history": history, "epoch": epoch + 1})
-            if stopped:
-                break
+    if fast:
+        plan = accelerate.batches(plan, device, seed=seed)
+    with accelerate.loop(device) if fast else nullcontext():
+        for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
+            if watch is not None and step in watch_at:
+                history.append({"step": step, **watch(net.eval())})
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.lr_at(epoch)
+            batch = tuple(part[rows.to(device)] for part in data)
+            for name, value in take_step(net, objective, optimizer, batch, generator=generator, step=step).items():
+                totals[name] = totals.get(name, 0.0) + value * len(rows) / n
+            if (step + 1) % steps == 0:
+                history.append({"epoch": epoch + 1, **{name: float(total) for name, total in totals.items()}})
+                totals = {}
+                if stopped := schedule.reached(history):
+                    history[-1]["stopped"] = True
+                if checkpoint is not None:
+                    state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+                    checkpoint.save({**state, "history": history, "epoch": epoch + 1})
+                if stopped:
+                    break
     if watch is not None and schedule.epochs * steps in watch_at:
         done = max(entry.get("epoch", 0) for entry in history) * steps  # fewer than planned, if the loss ended it
         history.append({"step": done, **watch(net.eval())})
     net.eval()
     return history
+
+
+def accelerated(device: torch.device) -> bool:
+    """Whether the loop of `accelerate` is taken: on a GPU."""
+    return device.type == "cuda"
 
 
 def standard(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -173,10 +186,14 @@ def adversarial(perturb: Callable[..., Tensor], budgets: tuple[float, ...]) -> C
     """
 
     def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        eps = budgets[int(torch.randint(len(budgets), (1,), generator=generator))]
+        eps = budgets[0] if len(budgets) == 1 else budgets[_drawn(len(budgets), generator)]
         return standard(net, perturb(net, x, y, eps, generator=generator), y, generator=generator, step=step)
 
     return objective
+
+
+def _drawn(n: int, generator: torch.Generator) -> int:
+    return int(torch.randint(n, (1,), generator=generator, device=generator.device))
 
 
 @torch.no_grad()

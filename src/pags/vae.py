@@ -5,16 +5,25 @@ Architecture: Burgess et al. 2017; loss: Chen et al. 2018; settings: Bordt et al
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import train
+from pags import randomness, train
 from pags.artifacts import Artifact, Checkpoint
-from pags.data import Dataset
+from pags.data import Dataset, fingerprint
 from pags.errors import UsageError
+
+ACTIVE = 0.05  # nats: a latent whose mean KL is larger is active, any other one has collapsed
+
+# The layers of `VAE.encoder` and `VAE.decoder` under the names of the released code, YannDubs/disentangling-vae.
+RELEASED = {
+    "encoder": {"conv1": 0, "conv2": 2, "conv3": 4, "lin1": 7, "lin2": 9, "mu_logvar_gen": 11},
+    "decoder": {"lin1": 0, "lin2": 2, "lin3": 4, "convT1": 7, "convT2": 9, "convT3": 11},
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,7 @@ class VAE(nn.Module):
 
 def sample(mu: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
     """A draw z ~ q(z | x) for each example, (n, k), by the reparameterisation trick."""
-    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype).to(mu.device)
-    return mu + (0.5 * logvar).exp() * noise
+    return mu + (0.5 * logvar).exp() * randomness.normal(mu, generator)
 
 
 def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
@@ -173,6 +181,22 @@ def fit(
     return vae.state_dict(), {"history": history, "latents": config.latents}
 
 
+def released(weights: Mapping[str, Tensor]) -> Artifact:
+    """The VAE of a released state dict (`data.btcvae`) in the form in which `fit` leaves one: for `load`.
+
+    Means and log-variances alternate in the released encoder's last layer; here all means stand first.
+    """
+    k = len(weights["encoder.mu_logvar_gen.bias"]) // 2
+    order = torch.arange(2 * k).reshape(k, 2).T.flatten()
+    tensors = {}
+    for half, layers in RELEASED.items():
+        for name, place in layers.items():
+            for kind in ("weight", "bias"):
+                tensor = weights[f"{half}.{name}.{kind}"]
+                tensors[f"{half}.{place}.{kind}"] = tensor[order] if name == "mu_logvar_gen" else tensor
+    return Artifact(tensors, {"latents": k}, fingerprint(tensors.values()))
+
+
 def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> VAE:
     """The trained VAE in evaluation mode, its parameters frozen."""
     vae = VAE(artifact.info["latents"])
@@ -187,3 +211,11 @@ def evaluate(vae: VAE, x: Tensor, *, generator: torch.Generator, batch: int = 10
     z = sample(mu, logvar, generator)  # at once: what is drawn in several batches depends on their size
     recon = [reconstruction(vae, *parts) for parts in zip(x.split(batch), z.split(batch), strict=True)]
     return {"reconstruction": torch.cat(recon), "kl": kl(mu, logvar)}
+
+
+@torch.no_grad()
+def active(vae: VAE, x: Tensor, *, batch: int = 1000) -> int:
+    """How many latents are active at the images x, on any device: their mean KL exceeds `ACTIVE`."""
+    device = next(vae.parameters()).device
+    kls = torch.cat([kl(*vae.encode(part.to(device))) for part in x.split(batch)])
+    return int((kls.mean(0) > ACTIVE).sum())

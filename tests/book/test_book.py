@@ -1,8 +1,10 @@
 """The book is built from executed chapters only, and a broken build leaves the one that stands."""
 
 import json
+import re
 import shutil
 import textwrap
+from types import SimpleNamespace
 
 import browser
 import nbformat
@@ -10,8 +12,8 @@ import nbformat.v4 as nb
 import pytest
 from bs4 import BeautifulSoup
 
-from pags import files, paths
-from pags.book import build, chapters, figures
+from pags import artifacts, files, paths, presets
+from pags.book import build, chapters, figures, origin, results
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -88,13 +90,79 @@ def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
 def test_a_page_that_earlier_code_has_made_says_so(executed):
     build.build()
     assert "Earlier code made this page" in page("chapters/01_good.html")
-    same = chapters.read("01_good")
-    same.cells.insert(3, nb.new_code_cell("seed = 7", metadata={"tags": ["injected-parameters"]}))
-    assert not build.earlier("01_good", same)
-    same.cells[-1].source += "\n1"
-    assert build.earlier("01_good", same)
-    box = build.status(same, ({}, {"commit": "0123456789abcdef"}), earlier=True)
+    box = build.status(chapter(), ({}, {"commit": "0123456789abcdef"}), changed=["cells", "pags.vae"])
     assert "(commit 0123456789)" in box
+    assert "Changed since: cells, `pags.vae`." in box
+
+
+def ran(**changes):
+    """The small chapter as it is, with a results file as a run of today would write it."""
+    notebook = chapters.read("01_good")
+    notebook.cells.insert(3, nb.new_code_cell("seed = 7", metadata={"tags": ["injected-parameters"]}))
+    config = presets.get("01_good", "quick", {})
+    run = results.Run("01_good", "quick", 7, SimpleNamespace(type="cpu"), None, config, {})
+    return notebook, run.results() | changes
+
+
+def test_what_has_changed_since_a_run_is_named(house, monkeypatch):
+    notebook, result = ran()
+    assert "pags.stats" in result["source"]
+    assert origin.changes("01_good", notebook, result) == []
+    settings = result["parameters"] | {"config": {"epochs": 2}}
+    assert origin.changes("01_good", notebook, result | {"parameters": settings}) == ["settings"]
+    gone = result["parameters"] | {"overrides": {"batch": 2}}
+    assert origin.changes("01_good", notebook, result | {"parameters": gone}) == ["settings"]
+    unrecorded = {name: value for name, value in result.items() if name != "source"}
+    assert origin.changes("01_good", notebook, unrecorded) == ["what was not recorded"]
+    sources = artifacts.sources("pags")
+    later = {
+        "pags": sources | {"pags.stats": sources["pags.stats"] + "\nMORE = 1\n"},
+        "pags.presets": artifacts.sources("pags.presets"),
+    }
+    monkeypatch.setattr(artifacts, "sources", later.get)
+    assert origin.changes("01_good", notebook, result) == ["pags.stats"]
+    later["pags"] = sources | {"pags.stats": "# a comment\n" + sources["pags.stats"]}
+    assert origin.changes("01_good", notebook, result) == []
+    notebook.cells[-1].source += "\n1"
+    assert origin.changes("01_good", notebook, result) == ["cells"]
+
+
+def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch):
+    before = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")
+    assert {"pags.stats", "pags.tangent", "pags.attribution", "pags.vae", "pags.presets.fractions"} <= before.keys()
+    assert artifacts.MOVERS.isdisjoint(before)
+    presets_ = artifacts.sources("pags.presets")
+    text = presets_["pags.presets.fractions"]
+    field = re.search(r"^    explain: int = sizes\((\d+),", text, re.MULTILINE)
+    other = text[: field.start(1)] + "77" + text[field.end(1) :]
+    assert other != text
+    code = text.replace("return self.manifold.data", "return self.manifold.data + ''")
+    assert code != text
+    for changed, differs in ((other, set()), (code, {"pags.presets.fractions"})):
+        place = {"pags": artifacts.sources("pags"), "pags.presets": presets_ | {"pags.presets.fractions": changed}}
+        with monkeypatch.context() as patch:
+            patch.setattr(artifacts, "sources", place.get)
+            after = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")
+        assert {name for name in after if after[name] != before[name]} == differs
+
+
+def test_a_release_refuses_pages_that_earlier_code_made(executed):
+    with pytest.raises(
+        PagsError, match=r"no release; run their chapters again\n  01_good \(quick\), changed since: cells"
+    ):
+        build.build(release=True)
+    assert not paths.HTML.exists()
+
+
+def test_a_ledger_that_names_what_is_not_there_is_refused_at_build(executed):
+    ledger = paths.BOOK / "claims.yml"
+    ledger.write_text(ledger.read_text().replace("metric: steps", "metric: stpes"))
+    with pytest.raises(PagsError, match="claim B-counts: no run of 01_good records a metric 'stpes', 'steps' is the"):
+        build.build()
+    ledger.write_text(ledger.read_text().replace("stpes", "steps").replace("chapter: 01_good", "chapter: 09_gone"))
+    with pytest.raises(PagsError, match="claim B-counts: there is no chapter '09_gone'"):
+        build.build()
+    assert not paths.HTML.exists()
 
 
 def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):

@@ -222,7 +222,7 @@ def test_make_needs_nothing_but_python():
     ("target", "steps"),
     [
         ("book", ["setup", "pags run", "pags build"]),
-        ("test", ["setup", "lint", "pytest;"]),
+        ("test", ["setup", "lint", 'pytest -m "not slow" -n', "pytest -m slow"]),
         ("check", ["lint", '"not slow"']),
         ("lint", ["ruff check .", "ruff format --check", "bin/mypy", "lint_chapters.py"]),
     ],
@@ -268,6 +268,9 @@ def modules(folder):
     return {path.stem for path in folder.iterdir() if path.stem != "__init__" and path.suffix == ".py"}
 
 
+MAKING = {"errors", "paths", "files", "machine", "progress", "artifacts", "archive", "sweep"}
+
+
 def test_the_readme_maps_every_module_in_its_group():
     groups = re.split(r"^\| (making|methods|`book`)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)[1:]
     mapped = {
@@ -275,7 +278,7 @@ def test_the_readme_maps_every_module_in_its_group():
         for name, text in zip(groups[::2], groups[1::2], strict=True)
     }
     package = ROOT / "src" / "pags"
-    assert mapped["making"] == {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep"}
+    assert mapped["making"] == MAKING
     assert mapped["making"] | mapped["methods"] == modules(package) | {"presets"}
     assert mapped["book"] == modules(package / "book")
 
@@ -290,7 +293,7 @@ def imported(path):
 
 def test_no_method_needs_the_wing_and_what_is_made_needs_no_method():
     package = ROOT / "src" / "pags"
-    making = {"errors", "paths", "files", "machine", "progress", "artifacts", "sweep", "__version__", "PRESETS"}
+    making = MAKING | {"__version__", "PRESETS"}
     for path in package.glob("*.py"):
         needed = set(imported(path))
         assert not [name for name in needed if name.split(".")[0] == "book"], path.name

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import pags
 from pags import machine, paths, stats
-from pags.book import results, schema
+from pags.book import origin, results, schema
 from pags.errors import PagsError, UsageError
 
 CHAPTER = "03_tangent_fractions"
@@ -39,6 +39,7 @@ def house(tmp_path, monkeypatch):
     presets = SimpleNamespace(NAMES=("quick", "standard"), get=lambda chapter, preset, overrides: Config())
     monkeypatch.setitem(sys.modules, "pags.presets", presets)
     monkeypatch.setattr(pags, "presets", presets, raising=False)
+    monkeypatch.setattr(origin, "digests", lambda chapter, settings, device: {"pags.stats": "0123"})
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "PUBLISHED", tmp_path / "published")
     return presets

@@ -10,12 +10,13 @@ import threading
 import time
 from contextlib import nullcontext
 
+import nbclient
 import nbformat
 import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import runner
+from pags.book import chapters, runner
 from pags.errors import PagsError, UsageError
 
 HEAD = """# A chapter
@@ -297,3 +298,48 @@ def test_an_interrupt_ends_the_run_and_its_kernel(house, sleeping):
     assert process.stderr.read().splitlines()[-1] == "pags: interrupted"
     wait_for(lambda: ended(kernel))
     assert {path.read_text() for path in places("04_sleeps")} == {"earlier"}
+
+
+# The promise of equal bytes
+
+TRAINS = """
+    import torch
+    from pags import classify, train
+    from pags.book import results
+
+    run = results.begin(NAME, seed=3)
+    images = run.load("strokes", "train", n=96)
+    config = classify.Config(train.Schedule(epochs=2, batch=48, lr=0.01))
+    jobs = {r: run.job(classify.fit, config, images, repetition=r) for r in range(2)}
+    for r, made in run.grid(jobs).items():
+        for name, tensor in made.tensors.items():
+            run.record(f"weights.{r}.{name}", float(tensor.double().sum()))
+    loss = torch.nn.functional.conv2d(images.x, torch.randn(8, 1, 9, 9, generator=run.generator())).tanh().sum()
+    run.record("loss", float(loss))
+    saved = run.save()
+"""
+
+
+def as_in_jupyter(name, build, monkeypatch, threads):
+    """Execute a chapter in one process, as a reader of Jupyter may: no command of ours sets up its kernel."""
+    with monkeypatch.context() as patch:
+        for variable, value in {"OMP_NUM_THREADS": threads, "PAGS_BUILD": build, "PAGS_CORES": 1}.items():
+            patch.setenv(variable, str(value))
+        nbclient.execute(chapters.read(name), kernel_name="python3", cwd=str(paths.NOTEBOOKS))
+    return (build / "results" / "quick" / f"{name}.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_one_seed_gives_the_same_bytes_however_a_chapter_is_run(house, monkeypatch):
+    one, other = "01a_robustness_theory", "01b_manifold_theory"
+    for name in (one, other):
+        write_chapter(house, name, TRAINS.replace("NAME", repr(name)))
+    assert run(one) == []
+    plain = (paths.RESULTS / "quick" / f"{one}.json").read_bytes()
+    assert as_in_jupyter(one, house / "fresh", monkeypatch, 1) == plain
+    next(paths.ARTIFACTS.glob("*.safetensors")).unlink()  # one net is read from the store, the other trained again
+    assert as_in_jupyter(one, paths.BUILD, monkeypatch, 4) == plain
+    for path in paths.ARTIFACTS.glob("*.safetensors"):
+        path.unlink()
+    assert run(one, other, at_once=2) == []
+    assert (paths.RESULTS / "quick" / f"{one}.json").read_bytes() == plain

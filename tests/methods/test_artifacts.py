@@ -207,10 +207,10 @@ def test_words_and_plots_and_what_loads_data_are_not_in_the_key(module, old, new
 
 
 def test_the_real_package_is_read():
-    sources = artifacts._sources("pags")
+    sources = artifacts.sources("pags")
     assert "pags.artifacts" in sources
     assert "pags.__init__" not in sources
-    assert len(artifacts._own_source("pags.paths")) == 64
+    assert len(artifacts._own_source("pags.paths", "cpu")) == 64
 
 
 def test_what_cannot_be_keyed_is_refused(tmp_path):

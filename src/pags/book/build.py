@@ -10,13 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 import yaml
 
 from pags import PRESETS, paths
-from pags.book import chapters, gates, results, scoreboard, terminal
+from pags.book import chapters, claims, gates, origin, results, scoreboard, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import locked, replace_directory
 
@@ -39,17 +40,18 @@ ROLES = {
 }
 
 
-def build(preset: str = "quick") -> Path:
+def build(preset: str = "quick", *, release: bool = False) -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails.
 
-    At "best" each chapter is shown as executed at the largest preset at which it was.
+    At "best" each chapter is shown as executed at the largest preset at which it was. A `release` has no page that
+    earlier code made.
     """
     if preset not in (*PRESETS, BEST):
         raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
     work = paths.BUILD / "running" / "html"
     with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
-        source = assemble(work / "source", preset)
+        source = assemble(work / "source", preset, release=release)
         made = pages(source, work / "made")
         mend(made)
         if complaints := gates.html(made):
@@ -61,8 +63,11 @@ def build(preset: str = "quick") -> Path:
     return paths.HTML / "index.html"
 
 
-def assemble(source: Path, preset: str) -> Path:
-    """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed."""
+def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
+    """Everything Jupyter Book reads, in one directory; PagsError names the chapters that were not executed.
+
+    It also names what the ledger names wrongly and, for a `release`, the chapters that earlier code made.
+    """
     shutil.copytree(paths.BOOK, source)
     listed = listed_chapters(source / "_toc.yml")
     found = {chapter: path for chapter in listed if (path := executed(chapter, preset))}
@@ -70,10 +75,19 @@ def assemble(source: Path, preset: str) -> Path:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
     (source / "chapters").mkdir(exist_ok=True)
+    stale = []
     for chapter, path in found.items():
         notebook = nbformat.read(path, as_version=4)
-        insert_status(notebook, status(notebook, result_files(chapter, path), earlier=earlier(chapter, notebook)))
+        files = result_files(chapter, path)
+        changed = origin.changes(chapter, notebook, files[0])
+        if changed:
+            stale.append(f"{chapter} ({path.parent.name}), changed since: {', '.join(changed)}")
+        insert_status(notebook, status(notebook, files, changed=changed))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
+    if release and stale:
+        raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
+    if wrong := claims.unknown(claims.load(), results.all(), chapters.names()):
+        raise PagsError("\n  ".join(["claims.yml names what is not there; the book stays as it was", *wrong]))
     (source / "scoreboard.md").write_text(scoreboard.whole_page(), encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
     (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
@@ -103,22 +117,8 @@ def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
     )
 
 
-def earlier(chapter: str, notebook: nbformat.NotebookNode) -> bool:
-    """Whether an executed notebook ran other code than the chapter has; the parameters of a run are no code of it."""
-
-    def code(cells: list[nbformat.NotebookNode]) -> list[str]:
-        return [
-            cell.source
-            for cell in cells
-            if cell.cell_type == "code"
-            and not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ()))
-        ]
-
-    return code(notebook.cells) != code(chapters.read(chapter).cells)
-
-
-def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, earlier: bool = False) -> str:
-    """A small box in Markdown: how and when this page was made, and whether by `earlier` code than the chapter has."""
+def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed: Sequence[str] = ()) -> str:
+    """A small box in Markdown: how and when this page was made, and what of its code has `changed` since."""
     result, run = files
     papermill = notebook.metadata.get("papermill", {})
     facts = {
@@ -131,9 +131,10 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, earlier
         "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
     }
     line = " · ".join(f"{name} **{value}**" for name, value in facts.items() if value not in (None, ""))
-    if earlier:
+    if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
-        line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run."
+        line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
+        line += f"Changed since: {', '.join(f'`{one}`' if '.' in one else one for one in changed)}."
     return f":::{{div}} pags-status\n{line}\n:::"
 
 

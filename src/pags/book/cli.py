@@ -80,11 +80,12 @@ def expect(name: str, value: object, kind: type) -> Any:
     show_default=True,
     help="Show the chapters as executed at this preset, or at the best of each.",
 )
-def build(preset) -> None:
+@click.option("--release", is_flag=True, help="Refuse pages that earlier code made.")
+def build(preset, release) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
-    click.echo(build.build(preset))
+    click.echo(build.build(preset, release=release))
 
 
 @command.command()
@@ -170,6 +171,35 @@ def export(name, out, classes, data_dir, **settings) -> None:
     except ValueError:
         raise UsageError(f"--classes {classes!r}: write whole numbers separated by commas, like 0,1") from None
     click.echo(blocks.export(blocks.Settings(classes=numbers, **settings), Path(out), data_dir))
+
+
+@command.group("artifacts")
+def archives() -> None:
+    """Carry trained models and measures to another machine, whose runs then find them."""
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--largest", type=click.IntRange(1), metavar="BYTES", help="Leave out what is larger (default: nothing).")
+def pack(file, largest) -> None:
+    """Write what lies in build/artifacts into one tar file."""
+    from pathlib import Path
+
+    from pags import archive
+
+    click.echo(f"{file}: {archive.pack(Path(file), largest=largest)} artifacts")
+
+
+@archives.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def unpack(file) -> None:
+    """Put the artifacts of such a file into build/artifacts; one that is there stays."""
+    from pathlib import Path
+
+    from pags import archive
+
+    new, there = archive.unpack(Path(file))
+    click.echo(f"{new} artifacts are new, {there} were there")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -128,11 +128,14 @@ class Run:
 
         return self.use(data.load(name, split, data_dir=self.data_dir, **options))
 
-    def generate(self, config: "generate.Config") -> "generate.Generator":
+    def generate(
+        self, config: "generate.Config", *, manifold: "artifacts.Artifact | None" = None
+    ) -> "generate.Generator":
         """`generate.build` with this run's seed, noted."""
         from pags import generate
 
-        return self.use(generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir))
+        made = generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir, manifold=manifold)
+        return self.use(made)
 
     def job(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "sweep.Job":
         """A job for `grid`; repetition r has the run's seed + r: neighbouring seeds have some in common."""
@@ -215,6 +218,8 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What `save` writes, as plain JSON."""
+        from pags.book import origin
+
         result = {
             "schema": 1,
             "chapter": self.chapter,
@@ -229,6 +234,7 @@ class Run:
             "versions": machine.versions(),
             "data": {name: ", ".join(sorted(splits)) for name, splits in self._data.items()},
             "artifacts": sorted(self._artifacts),
+            "source": origin.digests(self.chapter, type(self.config).__module__, self.device.type),
             "metrics": self._metrics,
         }
         return json.loads(_text(result))

@@ -5,7 +5,7 @@ from collections import Counter
 import nbformat
 
 from pags import PRESETS, paths
-from pags.book import build, chapters, claims
+from pags.book import build, chapters, claims, origin
 
 HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
 
@@ -32,9 +32,9 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
         return (chapter, preset, "", "", places[0], "") if places else None
     notebook = nbformat.read(path, as_version=4)
     about = notebook.metadata.get("papermill", {})
-    places += ["by earlier code"] if build.earlier(chapter, notebook) else []
     took = f"{about['duration']:.0f} s" if about.get("duration") else ""
     result, _ = build.result_files(chapter, path)
+    places += ["by earlier code"] if origin.changes(chapter, notebook, result) else []
     return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), _verdicts(result)
 
 

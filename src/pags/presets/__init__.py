@@ -10,7 +10,7 @@ import typing
 from dataclasses import replace
 from typing import Any
 
-from pags import PRESETS, classify
+from pags import PRESETS, attribution, classify
 from pags.errors import UsageError
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.columns import at
@@ -22,8 +22,8 @@ from pags.presets.off_manifold import OffManifold
 from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
-CHOICES = {"net": tuple(classify.NETS)}
-MAY_BE_ZERO = {"drops", "looks", "robust_looks"}
+CHOICES = {"net": tuple(classify.NETS), "methods": tuple(attribution.METHODS)}
+MAY_BE_ZERO = {"drops", "looks"}
 LARGEST = 10**12
 
 TEMPLATES = {

@@ -1,0 +1,64 @@
+"""What the training loop does otherwise on a GPU, so that no step waits for the CPU.
+
+Images lie channels last, passes may run in bfloat16 (parameters and their updates stay in float32), and random numbers,
+dropout's among them, come from generators of the device that are set once an epoch. The order of the examples is that
+of a CPU. Two runs differ in roundings: kernels are chosen by speed, and some add in any order.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def prepare(net: nn.Module, data: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Lay out the net, in place, and the data as convolutions want them; returns the data on the device."""
+    if any(parameter.dim() == 4 for parameter in net.parameters()):
+        net.to(memory_format=torch.channels_last)
+    data = tuple(part.to(device) for part in data)
+    return tuple(part.contiguous(memory_format=torch.channels_last) if part.dim() == 4 else part for part in data)
+
+
+def batches(plan: Iterator[tuple], device: torch.device, *, seed: int) -> Iterator[tuple]:
+    """The steps of `train.batches` with their rows on the device and a generator of the device, set once an epoch."""
+    generator, current = torch.Generator(device), None
+    for epoch, step, rows, _ in plan:
+        if epoch != current:
+            current = epoch
+            generator.manual_seed(1_000_003 * seed + epoch)
+            torch.manual_seed(1_000_003 * seed + epoch)  # of every device: dropout's
+        if device.type == "cuda":
+            rows = rows.pin_memory().to(device, non_blocking=True)
+        yield epoch, step, rows, generator
+
+
+def update(
+    net: nn.Module,
+    objective: Callable[..., dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, ...],
+    *,
+    generator: torch.Generator,
+    step: int,
+    half: bool,
+) -> dict[str, Tensor]:
+    """`train.update`, with its passes in bfloat16 if `half`; nothing is read back from the device."""
+    with torch.autocast(batch[0].device.type, dtype=torch.bfloat16, enabled=half):
+        terms = objective(net.train(), *batch, generator=generator, step=step)
+    optimizer.zero_grad()
+    terms["loss"].backward()
+    optimizer.step()
+    return {name: value.detach() for name, value in terms.items()}
+
+
+@contextmanager
+def loop(device: torch.device) -> Iterator[None]:
+    """Around a training: the fastest kernels, and torch's own generators put back at the end."""
+    benchmark = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark

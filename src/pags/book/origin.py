@@ -1,0 +1,77 @@
+"""Which code made a chapter's numbers: digests of its modules, recorded by a run and compared with the tree."""
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from nbformat import NotebookNode
+
+from pags import artifacts, presets
+from pags.book import chapters
+from pags.errors import UsageError
+
+ALWAYS = "pags.stats"  # every interval comes from it, whatever a chapter imports
+
+
+def digests(chapter: str, settings: str, device: str) -> dict[str, str]:
+    """Module -> digest of its code, for all that the chapter's cells and its module of `settings` import.
+
+    What this kind of device does not run, comments and the values of settings do not count: a run records these.
+    """
+    cells = _code(chapters.read(chapter)) if chapters.source(chapter).exists() else []
+    sources = artifacts.run_on(device, artifacts.sources("pags"))
+    sources |= _without_values(artifacts.sources("pags.presets"))
+    roots = {name for cell in cells for name in artifacts.imports(_tree(cell), "")} | {settings, ALWAYS}
+    return artifacts.digests((roots & sources.keys()) - artifacts.MOVERS, sources)
+
+
+def changes(chapter: str, notebook: NotebookNode, result: Mapping[str, Any]) -> list[str]:
+    """What is not as it was when a notebook was executed: its cells, its settings, modules by name. Empty: all is.
+
+    `result` is its results file, or empty where there is none.
+    """
+    found = [] if _code(notebook) == _code(chapters.read(chapter)) else ["cells"]
+    if not result:
+        return found
+    used = result["parameters"]
+    try:
+        config = presets.get(chapter, result["preset"], used["overrides"])
+    except UsageError:  # a field that is no more
+        return [*found, "settings"]
+    found += [] if json.loads(json.dumps(asdict(config))) == used["config"] else ["settings"]
+    if "source" not in result:
+        return [*found, "what was not recorded"]
+    before, now = result["source"], digests(chapter, type(config).__module__, used["device"])
+    return found + sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _code(notebook: NotebookNode) -> list[str]:
+    """The code cells but those that hold the parameters of a run."""
+    return [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ()))
+    ]
+
+
+def _tree(cell: str) -> ast.AST:
+    try:
+        return ast.parse(cell)
+    except SyntaxError:  # a line that only IPython understands
+        return ast.Module([], [])
+
+
+def _without_values(sources: Mapping[str, str]) -> dict[str, str]:
+    """The sources with no value for any field of a class."""
+    stripped = {}
+    for name, text in sources.items():
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                for field in node.body:
+                    if isinstance(field, ast.AnnAssign):
+                        field.value = None
+        stripped[name] = ast.unparse(tree)
+    return stripped
