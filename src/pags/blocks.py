@@ -1,6 +1,6 @@
 """BlockMNIST: images of which one block carries the class and the others carry nothing, and what leaks.
 
-Axes: n examples, b blocks, c channels, s pixels along a block's side. An image (n, c, b s, s) is a column of square
+Axes: n examples, m blocks, c channels, s pixels along a block's side. An image (n, c, m s, s) is a column of square
 blocks; `place` (n,) is the block that holds the signal, 0 at the top. After Shah, Jain and Netrapalli (2021), Section
 5, whose data were never released: the null block's geometry, `patch`, is ours, and so are all sample sizes.
 """
@@ -38,7 +38,7 @@ class Blocks:
 
     @property
     def signal(self) -> Tensor:
-        """True on the signal block's pixels: (n, 1, b s, s)."""
+        """True on the signal block's pixels: (n, 1, m s, s)."""
         return mask(self.place, self.blocks, self.images.x.shape[-1])
 
     def first(self, n: int) -> "Blocks":
@@ -74,13 +74,13 @@ def places(n: int, *, blocks: int = 2, p_top: float = 0.5, generator: torch.Gene
 
 
 def stack(signal: Tensor, null: Tensor, place: Tensor) -> Tensor:
-    """Images (n, c, b s, s) with the blocks signal (n, c, s, s) at `place` and null (n, b - 1, c, s, s) elsewhere."""
+    """Images (n, c, m s, s) with the blocks signal (n, c, s, s) at `place` and null (n, m - 1, c, s, s) elsewhere."""
     if signal.shape[1:] != null.shape[2:]:
         sizes = " and ".join(" x ".join(map(str, part)) for part in (signal.shape[1:], null.shape[2:]))
         raise UsageError(f"signal and null blocks are {sizes} (channels, height, width): make them equal")
-    b = null.shape[1] + 1
-    rank = torch.arange(b - 1) + (torch.arange(b - 1) >= place[:, None])  # where each null block goes: (n, b - 1)
-    x = signal.new_empty(len(signal), b, *signal.shape[1:])
+    m = null.shape[1] + 1
+    rank = torch.arange(m - 1) + (torch.arange(m - 1) >= place[:, None])  # where each null block goes: (n, m - 1)
+    x = signal.new_empty(len(signal), m, *signal.shape[1:])
     rows = torch.arange(len(signal))
     x[rows, place] = signal
     x[rows[:, None], rank] = null
@@ -88,12 +88,12 @@ def stack(signal: Tensor, null: Tensor, place: Tensor) -> Tensor:
 
 
 def split(x: Tensor, blocks: int) -> Tensor:
-    """The blocks (n, b, c, s, s) of images (n, c, b s, s), from the top."""
+    """The blocks (n, m, c, s, s) of images (n, c, m s, s), from the top."""
     return x.unflatten(2, (blocks, -1)).transpose(1, 2)
 
 
 def mask(place: Tensor, blocks: int, size: int) -> Tensor:
-    """True on the signal block's pixels: (n, 1, b s, s)."""
+    """True on the signal block's pixels: (n, 1, m s, s)."""
     hit = torch.arange(blocks) == place[:, None].cpu()
     return hit.repeat_interleave(size, 1)[:, None, :, None].expand(-1, -1, -1, size).contiguous().to(place.device)
 
@@ -110,7 +110,7 @@ def make(
 ) -> Blocks:
     """BlockMNIST from the images of `source` that show one of `classes`, renumbered in this order; the first n.
 
-    `null` is one block (c, s, s), or a pool (m, c, s, s) from which every null block is drawn. Known latents stay.
+    `null` is one block (c, s, s), or a pool (many, c, s, s) from which every null block is drawn. Known latents stay.
     """
     if null.numel() == 0:
         raise UsageError("the source of null blocks is empty: give at least one block")
@@ -142,7 +142,7 @@ def _renumbered(name: str, y: Tensor, classes: Sequence[int], n: int | None) -> 
 
 
 def replace_null(made: Blocks, null: Tensor) -> Tensor:
-    """The images with their null blocks replaced by `null`: one block (c, s, s), or one each (n, b - 1, c, s, s)."""
+    """The images with their null blocks replaced by `null`: one block (c, s, s), or one each (n, m - 1, c, s, s)."""
     parts = split(made.images.x, made.blocks)
     rows = torch.arange(len(parts))
     signal = parts[rows, made.place]
@@ -153,25 +153,29 @@ def replace_null(made: Blocks, null: Tensor) -> Tensor:
 
 
 def null_share(E: Tensor, signal: Tensor, *, power: float = 1.0) -> Tensor:
-    """Share of sum |E|^power outside the signal block (mask n, 1, b s, s), per image: (n,); nan where E is zero.
+    """Share of sum |E|^power outside the signal block (mask n, 1, m s, s), per image: (n,); nan where E is zero.
 
-    Without knowledge of where the signal lies the expectation is 1 - 1/b, at any power: `blind_share`.
+    Without knowledge of where the signal lies the expectation is 1 - 1/m, at any power: `blind_share`.
     """
     size = attack.balanced(E).abs() ** power
     return (size * ~signal).flatten(1).sum(1) / size.flatten(1).sum(1)
 
 
-def top_share(E: Tensor, signal: Tensor, k: int) -> Tensor:
-    """Share of the k entries of largest |E| that lie outside the signal block, per image: (n,). Blind: 1 - 1/b."""
+def top_share(E: Tensor, signal: Tensor, level: int) -> Tensor:
+    """Share of the `level` largest |E| that lies outside the signal block, per image: (n,). Blind: 1 - 1/m."""
     outside = (~signal).expand_as(E).flatten(1)
-    if not 0 < k <= outside.shape[1]:
-        raise ValueError(f"k = {k}: write a number of entries from 1 to {outside.shape[1]}")
-    return outside.gather(1, E.flatten(1).abs().topk(k, dim=1).indices).float().mean(1)
+    if not 0 < level <= outside.shape[1]:
+        raise ValueError(f"level = {level}: write a number of entries from 1 to {outside.shape[1]}")
+    return outside.gather(1, E.flatten(1).abs().topk(level, dim=1).indices).float().mean(1)
 
 
-def blind_share(blocks: int) -> float:
-    """Expected share outside the signal block for an attribution that is independent of a uniform place: 1 - 1/b."""
-    return 1 - 1 / blocks
+def blind_share(blocks: int, p_top: float | None = None) -> float:
+    """Least expected share outside the signal block for an attribution that is independent of the place.
+
+    All of it lies in the likeliest block. Where all are alike, as without `p_top`, every one has 1 - 1/m.
+    """
+    p = 1 / blocks if p_top is None else p_top
+    return 1 - max(p, (1 - p) / (blocks - 1))
 
 
 # Exporting
@@ -183,8 +187,8 @@ SPECIFICATION = {
     "and both its diagonals, six lines of width 2/28. With r the distance of a pixel's centre to the nearest line, in "
     "pixels, its ink is (s/28 + 1/2 - r), cut to [0, 1]",
     "place": "the block with the signal, 0 at the top: 0 with probability p_top, else one of the others, all alike",
-    "arrays": "x_SPLIT (n, b s, s) uint8, in colour (n, b s, s, 3); y_SPLIT (n,) int64, the index in `classes`; "
-    "place_SPLIT (n,) int64; mask_SPLIT (n, b s, s) bool, true on the signal block; SPLIT is train or test",
+    "arrays": "x_SPLIT (n, m s, s) uint8, in colour (n, m s, s, 3); y_SPLIT (n,) int64, the index in `classes`; "
+    "place_SPLIT (n,) int64; mask_SPLIT (n, m s, s) bool, true on the signal block; SPLIT is train or test",
 }
 
 

@@ -1,6 +1,6 @@
 """What the chapters on theory compute more than once: closed forms and constructions of the three papers' theorems.
 
-Axes: n examples, d pixels, m corners or relevant blocks, c classes. Everything is in double precision on the CPU.
+Axes: n examples, d pixels, m relevant blocks, c classes. Everything is in double precision on the CPU.
 """
 
 import itertools
@@ -72,7 +72,7 @@ def ridge(X: Tensor, y: Tensor, lam: float) -> Tensor:
 
 
 def curve_corners(d: int) -> Tensor:
-    """Corners (m, d) of the closed curve of Bordt et al. 2022, Theorem 1.
+    """Corners (corners, d) of the closed curve of Bordt et al. 2022, Theorem 1.
 
     For odd d the print leaves a corner out and has one with oblique legs; these
     corners keep the plan.
@@ -123,26 +123,26 @@ def log_noisy_circle(x: Tensor, sigma: float, *, kappa: float = 2.0, nodes: int 
     return (log_noise[:, :, None] + log_q).logsumexp(1) + math.log(2 * math.pi / nodes)
 
 
-# D: images of q blocks of s numbers, the first m = q / 2 relevant, the pattern (1, 0, ...); neurons are rows (w, r, b)
+# D: images of `total` = 2 m blocks of s numbers, the first m relevant; pattern (1, 0, ...); neurons are rows (w, r, b)
 
 
-def spoilt_images(q: int, s: int = 1, eta: float = 0.0) -> tuple[Tensor, Tensor]:
-    """The images v_1, ..., v_m, -v_1, ..., -v_m (q, q s) in which all noise works against the signal; labels (q,)."""
-    m = q // 2
-    v = torch.zeros(m, q, s, dtype=torch.float64)
+def spoilt_images(total: int, s: int = 1, eta: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Images v_1, ..., v_m, -v_1, ..., -v_m (total, total s), where all noise works against the signal; labels."""
+    m = total // 2
+    v = torch.zeros(m, total, s, dtype=torch.float64)
     v[:, :m, 0] = torch.eye(m, dtype=torch.float64) - eta
     sign = torch.ones(m, dtype=torch.float64)
     return torch.cat([v, -v]).flatten(1), torch.cat([sign, -sign])
 
 
-def leaking_pair(q: int, s: int = 1, eta: float = 0) -> tuple[float, Tensor]:
-    """Margin of the max-margin network; its neurons (2, q s + 2), half each.
+def leaking_pair(total: int, s: int = 1, eta: float = 0) -> tuple[float, Tensor]:
+    """Margin of the max-margin network; its neurons (2, total s + 2), half each.
 
     For m eta <= 1/4 (after Shah et al. 2021, Theorem 1).
     """
-    m, kappa = q // 2, 1 - q // 2 * eta
+    m, kappa = total // 2, 1 - total // 2 * eta
     length = math.sqrt(m + kappa**2)
-    r = torch.zeros(q, s, dtype=torch.float64)
+    r = torch.zeros(total, s, dtype=torch.float64)
     r[:m, 0] = 1 / length
     one = torch.ones(1, dtype=torch.float64)
     up = torch.cat([one, r.flatten(), kappa / length * one])

@@ -36,14 +36,14 @@ class Reader(torch.nn.Module):
 def page():
     """The functions that the page defines, over a toy data set."""
     names = {"np": np, "torch": torch, "blocks": blocks, "train": train, "attack": attack, "strokes": strokes}
-    names |= {"attribution": attribution, "test": toy(), "k": 5, "pool": torch.rand(3, 1, 28, 28)}
+    names |= {"attribution": attribution, "test": toy(), "level": 5, "pool": torch.rand(3, 1, 28, 28)}
     return pages.defined("05_blockmnist", names, functions=DEFINED)
 
 
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
-    "ex-05-blind": ("check_blind", "best_blind", [lambda b, p: 1 - p, lambda b, p: 1 - 1 / b]),
+    "ex-05-blind": ("check_blind", "best_blind", [lambda m, p: 1 - p, lambda m, p: 1 - 1 / m]),
     "ex-05-loss": ("check_loss", "loss_from_logits", [lambda G, logits, y: -G[torch.arange(len(y)), y]]),
-    "ex-05-top": ("check_top", "top_share", [lambda E, signal, k: blocks.top_share(E.clamp_min(0), signal, k)]),
+    "ex-05-top": ("check_top", "top_share", [lambda E, signal, level: blocks.top_share(E.clamp_min(0), signal, level)]),
 }
 
 
@@ -85,7 +85,7 @@ def test_images_without_a_gradient_have_no_leakage(page):
     assert kept.sum() == 38
     assert torch.equal(found["magnitude"], blocks.null_share(E[kept], part.signal[kept]))
     assert torch.equal(found["squared"], blocks.null_share(E[kept], part.signal[kept], power=2))
-    assert torch.equal(found["highlighted"], blocks.top_share(E[kept], part.signal[kept], page["k"]))
+    assert torch.equal(found["highlighted"], blocks.top_share(E[kept], part.signal[kept], page["level"]))
 
 
 def test_the_echo_of_a_linear_net_is_one_and_of_noise_is_zero(page):

@@ -55,7 +55,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
     "ex-01-d-score": (
         "check_leak_score",
         "leak_score",
-        [lambda q, level: level / q, lambda q, level: 0.5, lambda q, level: math.nan],
+        [lambda total, level: level / total, lambda total, level: 0.5, lambda total, level: math.nan],
     ),
     "ex-01-often": ("check_often", "first_step", [lambda p, j: p, lambda p, j: [28 * v for v in p]]),
 }
@@ -74,15 +74,15 @@ def test_a_neurons_odd_part_has_the_closed_form(t, b):
 
 
 @few
-@given(q=WIDTHS, s=st.integers(1, 3), tau=st.floats(0, 0.25), seed=st.integers(0, 2**31))
-def test_the_pair_has_the_stated_margin_and_leaks(page, q, s, tau, seed):
-    m, eta = q // 2, tau / (q // 2)
-    x, y, _ = page["blocks"](50, q, s, eta, torch.Generator().manual_seed(seed))
-    margin, pair = theory.leaking_pair(q, s, eta)
+@given(total=WIDTHS, s=st.integers(1, 3), tau=st.floats(0, 0.25), seed=st.integers(0, 2**31))
+def test_the_pair_has_the_stated_margin_and_leaks(page, total, s, tau, seed):
+    m, eta = total // 2, tau / (total // 2)
+    x, y, _ = page["blocks"](50, total, s, eta, torch.Generator().manual_seed(seed))
+    margin, pair = theory.leaking_pair(total, s, eta)
     assert theory.outputs(pair, x.flatten(1).double(), y.double()).mean(1).min() >= margin - 1e-6
     net = [v[None] for v in (pair[:, 1:-1], pair[:, -1], pair[:, :1])]
     at = 1.001 * x.flatten(1).double()[None]  # off the kink, also without noise
-    norms = page["leak_slope"](net, at).unflatten(-1, (q, s)).norm(dim=-1)[0]
+    norms = page["leak_slope"](net, at).unflatten(-1, (total, s)).norm(dim=-1)[0]
     slope = 1 / (4 * math.sqrt(m + (1 - tau) ** 2))
     assert norms[:, :m].numpy() / 2 == pytest.approx(np.full((50, m), slope), abs=1e-9)
     assert norms[:, m:].abs().max() == 0
@@ -126,6 +126,16 @@ def test_a_lazy_neurons_mean_is_a_polynomial(page, b):
     assert (h * r).mean() == pytest.approx(1 / 3 + b / 2 - b**3 / 6, abs=1e-6)
 
 
+def test_a_signal_has_the_colour_of_its_image_in_every_panel(page):
+    """Figure 5 shows images beside gradients with one map of colours, in which red is positive."""
+    images, labels = theory.spoilt_images(6)
+    pair = theory.leaking_pair(6)[1]
+    net = [v[None] for v in (pair[:, 1:-1], pair[:, -1], pair[:, :1])]
+    shown = page["towards_label"](page["leak_slope"](net, 1.001 * images[None])[0], labels)
+    assert (shown.sign() * images > 0).any(1).all()
+    assert (shown.sign() * images >= 0).all()
+
+
 def test_the_lazy_proportion_is_25_to_28(page):
     """Both entries as integrals over b, by the midpoint rule in r and b."""
     r, b = (np.arange(1000) + 0.5) / 500 - 1, ((np.arange(1000) + 0.5) / 500 - 1)[:, None]
@@ -165,14 +175,14 @@ def test_shares_sort_a_known_gradient(page):
 
 
 @few
-@given(q=st.sampled_from([2, 4]), level=st.integers(1, 4), data=st.data())
-def test_diffroar_is_its_closed_form_by_enumeration(page, q, level, data):
+@given(total=st.sampled_from([2, 4]), level=st.integers(1, 4), data=st.data())
+def test_diffroar_is_its_closed_form_by_enumeration(page, total, level, data):
     """Every image and every order with the signal at one of the places: the best classifier, counted."""
-    level, m = min(level, q), q // 2
-    places = data.draw(st.lists(st.integers(1, q), min_size=1, max_size=3))
+    level, m = min(level, total), total // 2
+    places = data.draw(st.lists(st.integers(1, total), min_size=1, max_size=3))
     seen = {}
     for j, sign, place in itertools.product(range(m), (1, -1), places):
-        for others in itertools.permutations([i for i in range(q) if i != j]):
+        for others in itertools.permutations([i for i in range(total) if i != j]):
             order = (*others[: place - 1], j, *others[place - 1 :])
             for name, part in (("top", order[:level]), ("bottom", order[-level:])):
                 key = (name, j, sign) if j in part else (name,)
@@ -181,7 +191,7 @@ def test_diffroar_is_its_closed_form_by_enumeration(page, q, level, data):
     power = {
         name: sum(max(v.values()) for key, v in seen.items() if key[0] == name) / total for name in ("top", "bottom")
     }
-    assert page["closed_form"](places, q, level) == pytest.approx(power["top"] - power["bottom"])
+    assert page["closed_form"](places, total, level) == pytest.approx(power["top"] - power["bottom"])
 
 
 @few

@@ -191,10 +191,21 @@ def test_what_cannot_be_meant_is_refused(options, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("k", [0, 73])
-def test_a_top_of_no_or_too_many_entries_is_refused(k):
-    with pytest.raises(ValueError, match=f"k = {k}: write a number of entries from 1 to 72"):
-        blocks.top_share(torch.ones(5, 1, 12, 6), made(n=5).signal, k)
+@given(m=counts, p=st.floats(0, 1), seed=st.integers(0, 99))
+def test_no_blind_attribution_leaks_less_than_the_best_guess(m, p, seed):
+    chance = torch.tensor([p] + [(1 - p) / (m - 1)] * (m - 1), dtype=torch.float64)
+    shares = torch.rand(20, m, generator=generator(seed), dtype=torch.float64)
+    leaked = 1 - (shares / shares.sum(1, keepdim=True)) @ chance
+    best = blocks.blind_share(m, p)
+    assert (leaked >= best - 1e-12).all()
+    assert best == pytest.approx(float(1 - chance.max()))
+    assert blocks.blind_share(m) == pytest.approx(blocks.blind_share(m, 1 / m)) == pytest.approx(1 - 1 / m)
+
+
+@pytest.mark.parametrize("level", [0, 73])
+def test_a_top_of_no_or_too_many_entries_is_refused(level):
+    with pytest.raises(ValueError, match=f"level = {level}: write a number of entries from 1 to 72"):
+        blocks.top_share(torch.ones(5, 1, 12, 6), made(n=5).signal, level)
 
 
 # Exported

@@ -140,23 +140,24 @@ def test_the_noisy_circle_is_its_bessel_series(sigma, r):
 # D
 
 
-@given(q=widths, s=st.integers(1, 3), tau=st.floats(0, 0.25))
+@given(total=widths, s=st.integers(1, 3), tau=st.floats(0, 0.25))
 @few
-def test_the_pair_has_unit_neurons_and_its_margin_at_every_spoilt_image(q, s, tau):
-    eta = tau / (q // 2)
-    margin, pair = theory.leaking_pair(q, s, eta)
+def test_the_pair_has_unit_neurons_and_its_margin_at_every_spoilt_image(total, s, tau):
+    eta = tau / (total // 2)
+    margin, pair = theory.leaking_pair(total, s, eta)
     assert torch.allclose(pair.norm(dim=1), torch.ones(2, dtype=torch.float64))
-    assert theory.outputs(pair, *theory.spoilt_images(q, s, eta)).mean(1).tolist() == pytest.approx([margin] * q)
+    margins = theory.outputs(pair, *theory.spoilt_images(total, s, eta)).mean(1)
+    assert margins.tolist() == pytest.approx([margin] * total)
 
 
-@given(q=widths, s=st.integers(1, 2), tau=st.floats(0, 0.25), seed=seeds)
+@given(total=widths, s=st.integers(1, 2), tau=st.floats(0, 0.25), seed=seeds)
 @few
-def test_no_neuron_is_worth_more_than_the_margin(q, s, tau, seed):
-    margin, pair = theory.leaking_pair(q, s, tau / (q // 2))
-    neurons = theory.normal(torch.Generator().manual_seed(seed), 400, q * s + 2)
+def test_no_neuron_is_worth_more_than_the_margin(total, s, tau, seed):
+    margin, pair = theory.leaking_pair(total, s, tau / (total // 2))
+    neurons = theory.normal(torch.Generator().manual_seed(seed), 400, total * s + 2)
     near = pair.repeat(200, 1) + neurons * torch.logspace(-4, 0, 400, dtype=torch.float64)[:, None]
     neurons = F.normalize(torch.cat([neurons, near]))
-    assert theory.outputs(neurons, *theory.spoilt_images(q, s, tau / (q // 2))).mean(0).max() <= margin + 1e-12
+    assert theory.outputs(neurons, *theory.spoilt_images(total, s, tau / (total // 2))).mean(0).max() <= margin + 1e-12
 
 
 @given(m=st.integers(1, 4), eta=st.floats(0, 0.49))

@@ -200,12 +200,14 @@ class Run:
         low: float | None = None,
         high: float | None = None,
         n: int | None = None,
+        within: tuple[float, float] | None = None,
     ) -> dict[str, Any]:
         """Note a metric and return it: values per example (n,), or (runs, n), with a 95 % interval, or one number.
 
         Intervals are those of `stats.summary`, inside the bounds that the unit has (`BOUNDS`; a difference of two
-        shares has the unit "difference"). A number may come with its own `low`, `high` and `n`. Raises PagsError for
-        what is not finite, out of bounds or no interval, UsageError for a name or a unit that cannot be meant.
+        shares has the unit "difference"), or `within` its own. A number may come with its own `low`, `high` and `n`.
+        Raises PagsError for what is not finite, out of bounds or no interval, UsageError for a name or a unit that
+        cannot be meant.
         """
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"metric name {name!r}: write letters, digits, dots, dashes, like 'fraction.gradient'")
@@ -213,7 +215,7 @@ class Run:
             known = ", ".join(map(repr, BOUNDS))
             raise UsageError(f"unit {unit!r} of {name}: write one of {known}; results.BOUNDS takes a new one")
         try:
-            metric = _summary(values, low, high, n, BOUNDS[unit])
+            metric = _summary(values, low, high, n, within or BOUNDS[unit])
         except ValueError as error:
             raise PagsError(f"metric {name!r}: {error}") from error
         self._metrics[name] = metric | {"unit": unit}

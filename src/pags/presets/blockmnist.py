@@ -16,7 +16,7 @@ class BlockMnist:
 
     data: str = sizes("strokes", "mnist", "mnist")
     n: int = sizes(600, 6000, 12_665)  # training images for the MLPs
-    conv_n: int = sizes(200, 4000, 12_665)  # training images for LeNet and ResNet18
+    conv_n: int = sizes(100, 3000, 12_665)  # training images for LeNet and ResNet18
     test: int = sizes(300, 2115, 2115)
     explain: int = sizes(100, 500, 2115)  # test images
     top: Share = 0.05  # share of an image's pixels that counts as highlighted
@@ -31,26 +31,43 @@ class BlockMnist:
         budgets=(4.0,),
         pgd_steps=sizes(3, 7, 20),
     )
+    harder: classify.Config = vary(  # for more classes or more blocks
+        mlp, schedule=sizes(vary(ADAM, batch=50, lr=2e-3), vary(ADAM, epochs=40, batch=100, stop=0.01), SGD_D)
+    )
+    harder_robust: classify.Config = vary(
+        mlp_robust, schedule=sizes(vary(ADAM, epochs=15, batch=60, lr=3e-3), vary(ADAM, epochs=10, batch=100), SGD_D)
+    )
     lenet: classify.Config = classify.Config(
-        schedule=sizes(vary(ADAM, epochs=6, batch=20), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=30, batch=20, stop=0.02), vary(ADAM, epochs=12, batch=50, stop=0.01), SGD_D),
         net=sizes("narrow_lenet", "lenet", "lenet"),
         dropout=False,
     )
-    lenet_robust: classify.Config = vary(lenet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
-    resnet: classify.Config = vary(
+    lenet_robust: classify.Config = vary(
         lenet,
-        schedule=sizes(vary(ADAM, epochs=3, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=30, batch=20, stop=0.02), vary(ADAM, epochs=6, batch=50, stop=0.01), SGD_D),
+        budgets=(2.0,),
+        pgd_steps=sizes(2, 5, 20),
+    )
+    resnet: classify.Config = vary(  # the running means of its batch norm need some 50 steps, however small the loss
+        lenet,
+        schedule=sizes(vary(ADAM, epochs=8, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
         net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
     )
-    resnet_robust: classify.Config = vary(resnet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
+    resnet_robust: classify.Config = vary(
+        resnet,
+        schedule=sizes(vary(ADAM, epochs=14, batch=10), vary(ADAM, epochs=5, batch=50), SGD_D),
+        budgets=(2.0,),
+        pgd_steps=sizes(2, 5, 20),
+    )
     repetitions: int = sizes(3, 5, 5)  # of the MLPs
-    eps: tuple[float, ...] = sizes((0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
+    conv_repetitions: int = 3  # of LeNet and ResNet18
+    eps: tuple[float, ...] = sizes((1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
     p_top: tuple[Share, ...] = sizes(  # how probable it is that the signal stands on top
         (0.5, 0.75, 0.9, 1.0), (0.5, 0.625, 0.75, 0.875, 0.95, 1.0), (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
     )
     blocks: tuple[int, ...] = sizes((4,), (3, 4), (3, 4, 6))  # of an image, other than two
-    many_n: int = sizes(1200, 10_000, 60_000)  # training images with ten classes
-    many_eps: float = sizes(1.0, 1.0, 2.0)
+    many_n: int = sizes(1000, 10_000, 60_000)  # training images with ten classes
+    many_eps: float = sizes(1.0, 1.0, 2.0)  # budget with more classes or more blocks
     null_data: str = sizes("strokes", "fashion_mnist", "fashion_mnist")  # that replaces the null block
     pool: int = sizes(200, 2000, 10_000)  # images of it
     drawn_n: int = sizes(600, 6000, 12_000)  # strokes on which tangent spaces are measured

@@ -57,6 +57,7 @@ class LeakageTheory:
     leak_width: int = sizes(2000, 10_000, 10_000)
     leak_steps: int = sizes(400, 400, 4000)
     leak_seeds: int = sizes(5, 5, 10)
+    robust_width: int = sizes(1000, 10_000, 10_000)
     robust_steps: int = sizes(1000, 1000, 2000)
     robust_seeds: int = sizes(3, 3, 5)
     robust_eps: tuple[float, ...] = sizes(  # Linf
