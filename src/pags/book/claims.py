@@ -1,5 +1,7 @@
 """The papers' claims in book/claims.yml, and what results say about each: a verdict follows from the checks alone."""
 
+import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +13,34 @@ from pags import paths
 from pags.book import results, schema
 from pags.errors import PagsError
 
-REPRODUCED, PARTLY, FAILED, UNTESTED = WORDS = ("reproduced", "partly", "not reproduced", "not tested here")
-HOLDS, UNDECIDED, FAILS, MISSING = "holds", "undecided", "fails", "not measured"
-INCOMPARABLE = "not comparable"
+# What a check finds, and all checks of a claim together.
+HOLDS, IN_PART, FAILS, UNDECIDED = "holds", "in part", "fails", "undecided"
+MISSING, INCOMPARABLE = "not measured", "not comparable"
+OUTCOMES = (HOLDS, IN_PART, FAILS, UNDECIDED, INCOMPARABLE, MISSING)
+# The same in words: of a paper's claim where a run can judge it, and of everything else.
+PAPER = dict(
+    zip(
+        OUTCOMES,
+        ("reproduced", "in part", "not reproduced", "undecided", "not comparable", "not tested here"),
+        strict=True,
+    )
+)
+ELSEWHERE = PAPER | {HOLDS: "holds", FAILS: "does not hold"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: `metric` is above, below or equal to `than`, a number or another metric."""
+    """One comparison: `metric` is above, below or equal to `than`, a number or another metric.
+
+    `what` says in words what is compared; a `printed` number is the paper's, and belongs to the paper's data.
+    """
 
     metric: str
     relation: str
     than: str | float
     tolerance: float = 0.0
+    what: str = ""
+    printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,8 @@ class Claim:
     judge: Mapping[str, list[str]]
     reference: str
     checks: tuple[Check, ...]
+    differs: str = ""
+    own: bool = False
 
 
 class Finding(NamedTuple):
@@ -50,15 +69,20 @@ class Finding(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one run says about a claim. It `counts` as a verdict on the paper's claim only where the ledger says so."""
+    """What one run says about a claim. It `counts` as a verdict only where the ledger says so."""
 
     claim: Claim
     preset: str | None
     data: tuple[str, ...]
     changed: bool
     counts: bool
-    word: str
+    outcome: str
     findings: tuple[Finding, ...]
+
+    @property
+    def word(self) -> str:
+        """The outcome in words; only a paper's claim that this run can judge is reproduced, or not."""
+        return (PAPER if self.counts and not self.claim.own else ELSEWHERE)[self.outcome]
 
 
 def load(path: Path | None = None) -> list[Claim]:
@@ -78,7 +102,42 @@ def load(path: Path | None = None) -> list[Claim]:
         if name in claims:
             raise PagsError(f"{path.name}: claim {name}: this id is there twice, give one of them another")
         claims[entry["id"]] = Claim(**entry | {"checks": tuple(Check(**check) for check in entry["checks"])})
+        if complaint := _unsound(claims[entry["id"]]):
+            raise PagsError(f"{path.name}: claim {name}: {complaint}")
     return list(claims.values())
+
+
+def _unsound(claim: Claim) -> str | None:
+    """What no schema can see in an entry."""
+    for check in claim.checks:
+        if not all(math.isfinite(n) for n in (check.than, check.tolerance) if not isinstance(n, str)):
+            return f"{check.metric} is compared with {check.than} ± {check.tolerance}: write finite numbers"
+        if check.printed and isinstance(check.than, str):
+            return f"{check.than} is a metric, so no number that the paper printed"
+        if check.printed and not claim.differs:
+            return "it holds a number of the paper against ours: say in `differs` what was measured otherwise here"
+    return None
+
+
+def unknown(claims: Iterable[Claim], found: Iterable[Mapping[str, Any]], chapters: Iterable[str]) -> list[str]:
+    """A line per claim that names a chapter which is not there, or a metric that none of its chapter's runs records.
+
+    A chapter without a results file among `found` cannot tell which metrics it records.
+    """
+    recorded: dict[str, set[str]] = {}
+    for result in found:
+        recorded.setdefault(result["chapter"], set()).update(result["metrics"])
+    chapters, lines = set(chapters), []
+    for claim in claims:
+        if claim.chapter not in chapters:
+            lines.append(f"claim {claim.id}: there is no chapter {claim.chapter!r}")
+        metrics = recorded.get(claim.chapter)
+        for name in dict.fromkeys(name for check in claim.checks for name in (check.metric, check.than)):
+            if metrics is not None and isinstance(name, str) and name not in metrics:
+                near = difflib.get_close_matches(name, metrics, 1)
+                hint = f", {near[0]!r} is the nearest" if near else ""
+                lines.append(f"claim {claim.id}: no run of {claim.chapter} records a metric {name!r}{hint}")
+    return lines
 
 
 def verdicts(found: Iterable[Mapping[str, Any]], claims: Iterable[Claim] | None = None) -> list[Verdict]:
@@ -93,7 +152,7 @@ def verdicts(found: Iterable[Mapping[str, Any]], claims: Iterable[Claim] | None 
 
 def untested(claim: Claim, preset: str | None = None) -> Verdict:
     """The verdict where there is no results file."""
-    return Verdict(claim, preset, (), changed=False, counts=False, word=UNTESTED, findings=())
+    return Verdict(claim, preset, (), changed=False, counts=False, outcome=MISSING, findings=())
 
 
 def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
@@ -103,16 +162,21 @@ def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
     comparable = bool(judged or not claim.judge["data"])
     counts = result["preset"] in claim.judge["presets"] and comparable and not changed
     findings = tuple(find(check, result["metrics"], comparable=comparable) for check in claim.checks)
-    return Verdict(claim, result["preset"], judged if counts else data, changed, counts, word(findings), findings)
+    shown = judged if counts and not (claim.own and not judged) else data
+    return Verdict(claim, result["preset"], shown, changed, counts, together(findings), findings)
 
 
-def word(findings: Iterable[Finding]) -> str:
-    """The verdict that follows from the outcomes; an undecided check does not hold."""
-    outcomes = [finding.outcome for finding in findings if finding.outcome != INCOMPARABLE]
-    if MISSING in outcomes or not outcomes:
-        return UNTESTED
-    holding = outcomes.count(HOLDS)
-    return REPRODUCED if holding == len(outcomes) else PARTLY if holding else FAILED
+def together(findings: Iterable[Finding]) -> str:
+    """The outcome of all checks: "in part" if some hold and some do not, "undecided" if none holds and none fails."""
+    all_of_them = [finding.outcome for finding in findings]
+    outcomes = [outcome for outcome in all_of_them if outcome != INCOMPARABLE]
+    if MISSING in outcomes or not all_of_them:
+        return MISSING
+    if not outcomes:
+        return INCOMPARABLE
+    if HOLDS in outcomes:
+        return HOLDS if set(outcomes) == {HOLDS} else IN_PART
+    return FAILS if FAILS in outcomes else UNDECIDED
 
 
 def find(check: Check, metrics: Mapping[str, Mapping[str, Any]], *, comparable: bool = True) -> Finding:
@@ -121,18 +185,22 @@ def find(check: Check, metrics: Mapping[str, Mapping[str, Any]], *, comparable: 
     than = metrics.get(check.than) if isinstance(check.than, str) else {"value": check.than, "low": None, "high": None}
     if measured is None or than is None:
         return Finding(check, MISSING, measured, than)
-    if check.relation == "equals" and not isinstance(check.than, str) and not comparable:
+    if check.printed and not comparable:
         return Finding(check, INCOMPARABLE, measured, than)
     return Finding(check, outcome(check, measured, than), measured, than)
 
 
 def outcome(check: Check, measured: Mapping[str, Any], than: Mapping[str, Any]) -> str:
-    """`holds` or `fails` when the intervals lie apart, `undecided` when they touch; `equals` looks at the values.
+    """`holds` or `fails` when the intervals lie apart, `undecided` when they touch.
 
-    Two numbers without an interval are always decided: what is not above fails to be above.
+    `equals` holds when all of the interval lies within the tolerance, and fails when none of it does. Two numbers
+    without an interval are always decided: what is not above fails to be above.
     """
     if check.relation == "equals":
-        return HOLDS if abs(measured["value"] - than["value"]) <= check.tolerance else FAILS
+        (low, high), (least, most) = results.limits(measured), results.limits(than)
+        if max(abs(low - most), abs(high - least)) <= check.tolerance:
+            return HOLDS
+        return FAILS if max(low - most, least - high) > check.tolerance else UNDECIDED
     left, right = (measured, than) if check.relation == "above" else (than, measured)
     (low, high), (least, most) = results.limits(left), results.limits(right)
     if low > most:

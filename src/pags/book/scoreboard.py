@@ -7,7 +7,21 @@ from typing import Any
 
 from pags import PRESETS, paths
 from pags.book import claims, results
-from pags.book.claims import FAILED, FAILS, INCOMPARABLE, PARTLY, REPRODUCED, UNTESTED, Finding, Verdict, load, verdicts
+from pags.book.claims import (
+    ELSEWHERE,
+    FAILS,
+    HOLDS,
+    IN_PART,
+    INCOMPARABLE,
+    MISSING,
+    OUTCOMES,
+    PAPER,
+    UNDECIDED,
+    Finding,
+    Verdict,
+    load,
+    verdicts,
+)
 from pags.book.page import html_table, number
 
 PAPERS = {
@@ -15,10 +29,9 @@ PAPERS = {
     "B": "Bordt, Upadhyay, Akata and von Luxburg (2022)",
     "D": "Shah, Jain and Netrapalli (2021)",
 }
-SYMBOLS = {REPRODUCED: "✓", PARTLY: "◐", FAILED: "✗", UNTESTED: "–"}
-OPEN = "?"  # in place of ✗ where intervals overlap
-COUNTING = {REPRODUCED: "reproduced", PARTLY: "partly reproduced", FAILED: "not reproduced"}
-ELSEWHERE = {REPRODUCED: "holds", PARTLY: "partly holds", FAILED: "does not hold"}
+SYMBOLS = {HOLDS: "✓", IN_PART: "◐", FAILS: "✗", UNDECIDED: "?", INCOMPARABLE: "≁", MISSING: "–"}
+KINDS = {outcome: word.replace(" ", "-") for outcome, word in PAPER.items()}  # names of styles
+OURS = "Our own hypothesis, no claim of the paper."
 
 
 def show(run: Any) -> "Table":
@@ -43,27 +56,22 @@ def whole_page() -> str:
 
 
 def label(verdict: Verdict) -> str:
-    """The verdict in words: "reproduced on mnist" or, where it is none on the paper's claim, "holds on strokes"."""
-    if verdict.word == UNTESTED:
-        return f"not comparable on {', '.join(verdict.data)}" if incomparable(verdict) else UNTESTED
-    words = "undecided" if undecided(verdict) else (COUNTING if verdict.counts else ELSEWHERE)[verdict.word]
+    """The verdict in words: "reproduced on mnist", "3 of 4 checks hold on mnist" or, elsewhere, "holds on strokes"."""
+    if verdict.outcome == MISSING:
+        return verdict.word
+    outcomes = [finding.outcome for finding in verdict.findings if finding.outcome != INCOMPARABLE]
+    holding, unsure = outcomes.count(HOLDS), outcomes.count(UNDECIDED)
+    words = verdict.word
+    if verdict.outcome == IN_PART:
+        words = f"{holding} of {len(outcomes)} checks {'holds' if holding == 1 else 'hold'}"
     words += f" on {', '.join(verdict.data)}" if verdict.data else ""
-    return words + " with changed settings" * verdict.changed
+    words += f", {unsure} of {len(outcomes)} undecided" if unsure and verdict.outcome != UNDECIDED else ""
+    return words + ", with changed settings" * verdict.changed
 
 
 def symbol(verdict: Verdict) -> str:
     """A sign that stands before the words."""
-    return OPEN if undecided(verdict) else SYMBOLS[verdict.word]
-
-
-def undecided(verdict: Verdict) -> bool:
-    """Whether no check fails and none holds: intervals overlap. It counts as not reproduced."""
-    return verdict.word == FAILED and FAILS not in {finding.outcome for finding in verdict.findings}
-
-
-def incomparable(verdict: Verdict) -> bool:
-    """Whether all that was measured is compared with numbers of the paper that belong to other data."""
-    return bool(verdict.findings) and {finding.outcome for finding in verdict.findings} == {INCOMPARABLE}
+    return SYMBOLS[verdict.outcome]
 
 
 def sentence(finding: Finding) -> str:
@@ -72,8 +80,22 @@ def sentence(finding: Finding) -> str:
     left = check.metric + (f" {number(finding.measured)}" if finding.measured else "")
     right = check.than if isinstance(check.than, str) else f"{check.than:g}"
     right += f" {number(finding.than)}" if isinstance(check.than, str) and finding.than else ""
-    right += f" ± {check.tolerance:g}" if check.relation == "equals" else ""
-    return f"{left}; {check.relation} {right}: {finding.outcome}"
+    return f"{left}; {check.relation} {right}{_tolerance(check)}: {finding.outcome}"
+
+
+def in_words(finding: Finding) -> str:
+    """The same without names of metrics: "gradient against chance: 0.310 [0.301, 0.319], above 0.0964: holds"."""
+    check = finding.check
+    what = f"{check.what}: " if check.what else ""
+    if finding.measured is None or finding.than is None:
+        return f"{what}{finding.outcome}"
+    than = number(finding.than) if isinstance(check.than, str) else f"{check.than:g}"
+    relation = "within" if check.tolerance else check.relation
+    return f"{what}{number(finding.measured)}; {relation} {than}{_tolerance(check)}: {finding.outcome}"
+
+
+def _tolerance(check: claims.Check) -> str:
+    return f" ± {check.tolerance:g}" if check.relation == "equals" else ""
 
 
 def text(rows: Iterable[Verdict]) -> str:
@@ -86,6 +108,8 @@ def text(rows: Iterable[Verdict]) -> str:
             claim = own[0].claim
             lines += [f"  {claim.id}  ({claim.place}; {claim.chapter})", indent(fill(claim.claim, 100), " " * 4)]
             lines += [f"    {'the paper':<10}{claim.reference}"]
+            lines += [f"    {'differs':<10}{claim.differs}"] if claim.differs else []
+            lines += [f"    {OURS}"] if claim.own else []
             for row in own:
                 lines += [f"    {row.preset or 'here':<10}{symbol(row)} {label(row)}"]
                 lines += [f"{'':<16}{sentence(finding)}" for finding in row.findings]
@@ -103,14 +127,16 @@ def by_claim(rows: Iterable[Verdict], paper: str) -> list[list[Verdict]]:
 
 
 def counts(rows: Iterable[Verdict]) -> list[str]:
-    """A line per preset at which claims are judged: how many of them are reproduced, and so on."""
+    """Two lines per preset at which claims are judged: how many of the papers' are reproduced, and of ours hold."""
     rows, lines = list(rows), []
     for preset in PRESETS:
-        judged = {row.claim.id: UNTESTED for row in rows if preset in row.claim.judge["presets"]}
-        judged |= {row.claim.id: row.word for row in rows if row.counts and row.preset == preset}
-        found = list(judged.values())
-        if found:
-            lines.append(f"{preset}: " + ", ".join(f"{found.count(word)} {word}" for word in claims.WORDS))
+        for own, words, of in ((False, PAPER, "of the papers' claims"), (True, ELSEWHERE, "of our own hypotheses")):
+            mine = [row for row in rows if row.claim.own == own]
+            judged = {row.claim.id: MISSING for row in mine if preset in row.claim.judge["presets"]}
+            judged |= {row.claim.id: row.outcome for row in mine if row.counts and row.preset == preset}
+            found = list(judged.values())
+            many = [f"{words[one]} {found.count(one)}" for one in OUTCOMES if one != INCOMPARABLE]
+            lines += [f"{preset}, {of}: {', '.join(many)}"] if found else []
     return lines or ["There are no claims yet."]
 
 
@@ -134,7 +160,7 @@ class Table:
         if not self.rows:
             return "<p>No claim of the papers is judged in this chapter.</p>"
         heads = ["Claim", "In the paper", "Measured here", "Verdict"]
-        cells = [[_claim(row), escape(row.claim.reference), _measured(row), _verdict(row)] for row in self.rows]
+        cells = [[_claim(row), _reference(row), _measured(row), _verdict(row)] for row in self.rows]
         return html_table("The papers' claims and this run", heads, cells, label="Claims judged in this chapter")
 
 
@@ -147,7 +173,7 @@ def markdown(rows: Iterable[Verdict]) -> str:
     parts = ["\n".join(f"- {line}" for line in counts(rows))]
     for paper in sorted({row.claim.paper for row in rows}):
         cells = [
-            [_claim(own[0], link=True), escape(own[0].claim.reference), *(_cell(own, preset) for preset in presets)]
+            [_claim(own[0], link=True), _reference(own[0]), *(_cell(own, preset) for preset in presets)]
             for own in by_claim(rows, paper)
         ]
         html = html_table("The paper and the runs here", heads, cells, label=PAPERS[paper])
@@ -166,14 +192,28 @@ def _claim(row: Verdict, *, link: bool = False) -> str:
     if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
         place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter.split("_")[0]}</a>'
     name = f' id="claim-{claim.id}"' if link else ""
-    return f"<span{name}>{escape(claim.claim)}</span><br><small>{escape(claim.id)}: {place}</small>"
+    ours = f" <em>{OURS}</em>" if claim.own else ""
+    return f"<span{name}>{escape(claim.claim)}</span>{ours}<br><small>{escape(claim.id)}: {place}</small>"
+
+
+def _reference(row: Verdict) -> str:
+    """What the paper has, and what was measured otherwise here."""
+    differs = row.claim.differs
+    return escape(row.claim.reference) + (f"<br><small>Differs here: {escape(differs)}</small>" if differs else "")
 
 
 def _measured(row: Verdict) -> str:
-    return "".join(f"<div><small>{escape(sentence(finding))}</small></div>" for finding in row.findings)
+    """A line per check in words, and the same with the names under which the results have it, in a folded block."""
+    if not row.findings:
+        return ""
+    words, named = (
+        "".join(f"<div><small>{escape(say(finding))}</small></div>" for finding in row.findings)
+        for say in (in_words, sentence)
+    )
+    return f"{words}<details><summary><small>As recorded</small></summary>{named}</details>"
 
 
 def _verdict(row: Verdict) -> str:
-    name = row.word.replace(" ", "-") if row.counts or row.word == UNTESTED else "elsewhere"
+    kind = KINDS[row.outcome] if row.outcome == MISSING or (row.counts and not row.claim.own) else "elsewhere"
     mark = f'<span aria-hidden="true">{symbol(row)}</span>'
-    return f'<strong class="pags-verdict pags-{name}">{mark} {escape(label(row))}</strong>'
+    return f'<strong class="pags-verdict pags-{kind}">{mark} {escape(label(row))}</strong>'

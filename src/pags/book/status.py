@@ -39,9 +39,12 @@ def _row(chapter: str, preset: str) -> tuple[str, ...] | None:
 
 
 def _verdicts(result: dict) -> str:
-    """How many claims have which verdict by these results."""
+    """How many claims have which verdict by these results; what is no verdict on a paper's claim only holds."""
     if not result:
         return "no results"
     own = [claim for claim in claims.load() if claim.chapter == result["chapter"]]
     counts = Counter(verdict.word for verdict in claims.verdicts([result], own))
-    return ", ".join(f"{counts[word]} {word}" for word in claims.WORDS if counts[word])
+    words = dict.fromkeys(
+        word for outcome in claims.OUTCOMES for word in (claims.PAPER[outcome], claims.ELSEWHERE[outcome])
+    )
+    return ", ".join(f"{word} {counts[word]}" for word in words if counts[word])
