@@ -14,7 +14,7 @@ class KnownScore:
 
     source: str = "strokes"  # or "generated" by `manifold`
     manifold: generate.Config = MANIFOLD
-    train: int = sizes(8000, 20_000, 60_000)  # images for the denoiser
+    train: int = sizes(4000, 20_000, 60_000)  # images for the denoiser
     n: int = sizes(10, 24, 500)  # images at which the score is computed
     repeat: int = sizes(5, 8, 100)  # of them, again with other random numbers
     sigmas: tuple[float, ...] = (0.25, 0.6)  # noise levels, in pixel units
@@ -28,7 +28,7 @@ class KnownScore:
     )
     denoiser: denoise.Config = denoise.Config(  # with labels; the page also trains it without
         schedule=Schedule(
-            epochs=sizes(5, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((4,), (8, 11), (140, 180))
+            epochs=sizes(4, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((3,), (8, 11), (140, 180))
         ),
         labels=True,
         width=sizes(16, 32, 64),
