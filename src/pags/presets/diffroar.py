@@ -56,7 +56,7 @@ class Roar:
         (0.05, 0.1, 0.3, 0.6), (0.05, 0.1, 0.2, 0.4, 0.7), (0.05, *(i / 10 for i in range(1, 10)))
     )
     repetitions: int = sizes(3, 3, 5)
-    scarce: float = 0.4  # D's claims are judged at the levels below: above it most orders keep all that is needed
+    scarce: float = 0.4  # D's claims are judged at the levels below: above, most orders keep nearly all that is needed
     share: float = 0.1  # at which the variants are measured
     larger_shares: tuple[float, ...] = (0.3, 0.5, 0.7)  # and, without retraining, where little is taken away
     other_retrained: classify.Config = classify.Config(
