@@ -108,3 +108,15 @@ def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     assert sum(share < config.scarce for share in config.shares) >= 3
     assert len(config.mean_removed) >= 3
     assert config.images_size == {"strokes": 32, "fashion_mnist": 28}[config.images]
+
+
+def test_the_interval_of_a_rank_correlation_covers_the_value_and_narrows_with_points(page):
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (6, 60):
+        a = rng.normal(size=n)
+        value, low, high = page["rank_correlation"](a, a + rng.normal(size=n))
+        assert -1 < low < value < high < 1
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+    assert page["rank_correlation"](range(6), range(6))[::2] == (1, 1)
