@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 STEPS := build/steps.txt
+# Tests side by side; more of them than eight only wait for each other.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 MAKEFLAGS += --no-print-directory
 
 # $(call step,NAME,COMMAND) runs a command and notes how long it took.
@@ -20,13 +22,14 @@ book: steps
 test: steps
 	$(call step,set-up,$(MAKE) setup)
 	$(call step,lint,$(MAKE) lint)
-	$(call step,tests,$(BIN)/pytest)
+	$(call step,tests,$(BIN)/pytest -m "not slow" -n $(WORKERS))
+	$(call step,book,$(BIN)/pytest -m slow)
 
 # Everything that takes less than three minutes.
 check: steps
 	$(call step,set-up,$(MAKE) setup)
 	$(call step,lint,$(MAKE) lint)
-	$(call step,tests,$(BIN)/pytest -m "not slow")
+	$(call step,tests,$(BIN)/pytest -m "not slow" -n $(WORKERS))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ import pytest
 
 from pags.errors import UsageError
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, and torch would start a thread for every core
+
 # No deadline, because a busy machine is slow; the same examples every time, because a red test must be one's own doing.
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")

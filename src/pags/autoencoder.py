@@ -25,10 +25,15 @@ class Config:
 
 
 class Autoencoder(nn.Module):
-    """Three strided convolutions to k latents and their mirror image, pixels through a sigmoid."""
+    """Three strided convolutions to k latents and their mirror image, pixels through a sigmoid.
+
+    ValueError for a `size` that is no multiple of 8.
+    """
 
     def __init__(self, channels: int, size: int, latents: int, width: int):
         super().__init__()
+        if size < 8 or size % 8:
+            raise ValueError(f"images of {size} x {size} pixels: the autoencoder needs a multiple of 8")
         side, (a, b, c) = size // 8, (width, 2 * width, 2 * width)
         conv, deconv = (lambda m, n: nn.Conv2d(m, n, 4, 2, 1)), (lambda m, n: nn.ConvTranspose2d(m, n, 4, 2, 1))
         self.encode = nn.Sequential(
@@ -63,8 +68,10 @@ def fit(
     """Train on the images of a data set: (state dict, {"history", "shape": arguments of `Autoencoder`}).
 
     The pictures start at the mean grey value: from a grey of one half, on dark images, the first steps overshoot into
-    black and every unit dies.
+    black and every unit dies. ValueError for images that are not square.
     """
+    if images.x.shape[-2] != images.x.shape[-1]:
+        raise ValueError(f"images of {images.x.shape[-2]} x {images.x.shape[-1]} pixels: the autoencoder's are square")
     shape = [images.x.shape[1], images.x.shape[-1], config.latents, config.width]
     with train.seeded(seed):
         net = Autoencoder(*shape).to(device)

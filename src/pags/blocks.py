@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pags import data
+from pags import attack, data
 from pags.errors import UsageError
 from pags.files import write_atomically
 
@@ -149,7 +149,7 @@ def null_share(E: Tensor, signal: Tensor, *, power: float = 1.0) -> Tensor:
 
     Without knowledge of where the signal lies the expectation is 1 - 1/b, at any power: `blind_share`.
     """
-    size = E.abs() ** power
+    size = attack.balanced(E).abs() ** power
     return (size * ~signal).flatten(1).sum(1) / size.flatten(1).sum(1)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pags import attack, nets, train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
+from pags.errors import UsageError
 
 NETS: dict[str, Callable[..., nn.Module]] = {
     "linear": nets.linear,
@@ -45,7 +46,12 @@ class Config:
 
 
 def shape(config: Config, images: Dataset) -> dict[str, Any]:
-    """The net of `config` for these images as plain JSON: what `build` needs, kept in a trained net's `info`."""
+    """The net of `config` for these images as plain JSON: what `build` needs, kept in a trained net's `info`.
+
+    UsageError for images of one class.
+    """
+    if images.classes < 2:
+        raise UsageError(f"data {images.name!r} has one class: a classifier needs at least two")
     channels, h, w = images.x.shape[1:]
     return {
         "net": config.net,

@@ -5,6 +5,8 @@ every other name from `<name>.npz` in the data directory with arrays x_train, y_
 """
 
 import hashlib
+import io
+import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,12 @@ FETCHED_TO_NPZ = {"cifar10": datasets.CIFAR10, "emnist": datasets.EMNIST}
 STROKES = {"train": 60_000, "test": 10_000}
 SPLITS = ("train", "test")
 ALEXNET = Path("weights", "alexnet_features.pth")
+BTCVAE = Path("weights", "btcvae_mnist.pt")
+BTCVAE_SOURCE = (
+    "https://raw.githubusercontent.com/YannDubs/disentangling-vae/f0452191bab6d94eba0b4e6a065f74dcfd54ac52"
+    "/results/btcvae_mnist/model.pt"
+)
+BTCVAE_SHA256 = "c4d8c308fc35dc9d2b9f449b394908a5857ebbf105422c2133d23949bc04efa3"  # of the released file
 
 
 @dataclass(frozen=True)
@@ -162,17 +170,19 @@ def _damaged(name: str, directory: Path, error: Exception) -> str:
 
 
 def fetch(name: str, data_dir: Path | str | None = None) -> Path:
-    """Download a data set, or AlexNet's weights, into the data directory; returns where it lies.
+    """Download a data set, AlexNet's weights or a released VAE into the data directory; returns where it lies.
 
-    torchvision verifies the checksums.
+    Checksums are verified.
     """
     directory = Path(data_dir) if data_dir else paths.DATA
-    known = [*TORCHVISION, *FETCHED_TO_NPZ, "alexnet"]
+    known = [*TORCHVISION, *FETCHED_TO_NPZ, "alexnet", "btcvae"]
     if name not in known:
         raise UsageError(f"data set {name!r} cannot be fetched: write one of {', '.join(known)}")
     try:
         if name == "alexnet":
             return _fetch_alexnet(directory)
+        if name == "btcvae":
+            return _fetch_btcvae(directory)
         if name in TORCHVISION:
             TORCHVISION[name](directory, download=True)
             return directory / TORCHVISION[name].__name__
@@ -213,6 +223,31 @@ def alexnet(data_dir: Path | str | None = None) -> dict[str, Tensor]:
         raise PagsError(f"AlexNet's weights are not in {path}; fetch them with: pags data fetch alexnet") from None
     except Exception as error:  # altered bytes can make torch's reader raise anything
         raise PagsError(f"{path} is damaged; delete it and run: pags data fetch alexnet") from error
+
+
+def _fetch_btcvae(directory: Path) -> Path:
+    with urllib.request.urlopen(BTCVAE_SOURCE, timeout=60) as answer:
+        content = answer.read()
+    if hashlib.sha256(content).hexdigest() != BTCVAE_SHA256:
+        raise PagsError(f"what came from {BTCVAE_SOURCE} is not the released file; try again later")
+    write_atomically(directory / BTCVAE, lambda temporary: temporary.write_bytes(content))
+    return directory / BTCVAE
+
+
+def btcvae(data_dir: Path | str | None = None) -> dict[str, Tensor]:
+    """The beta-TCVAE of MNIST whose decoder Bordt et al. used, as its authors released it: a state dict.
+
+    Keys "encoder.*" and "decoder.*" of YannDubs/disentangling-vae, 10 latents; the rows of
+    "encoder.mu_logvar_gen" alternate between mean and log-variance. PagsError without the file, or for any other file.
+    """
+    path = (Path(data_dir) if data_dir else paths.DATA) / BTCVAE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise PagsError(f"the released VAE is not in {path}; fetch it with: pags data fetch btcvae") from None
+    if hashlib.sha256(content).hexdigest() != BTCVAE_SHA256:
+        raise PagsError(f"{path} is damaged, or another file; run: pags data fetch btcvae")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def names(data_dir: Path | str | None = None) -> dict[str, bool]:

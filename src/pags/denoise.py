@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pags import train
 from pags.artifacts import Artifact, Checkpoint
 from pags.data import Dataset
+from pags.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,28 @@ class Preconditioning(NamedTuple):
 
 
 def preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
-    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level."""
+    """Table 1 of Karras et al. 2022: input and target of the net have unit variance at every noise level.
+
+    ValueError for levels that are not above zero: the net has no condition for them.
+    """
+    if not bool((sigma > 0).all()):
+        raise ValueError(f"sigma = {float(sigma.min())}: write noise levels above zero")
     total = (sigma**2 + sigma_data**2).sqrt()
     return Preconditioning(sigma_data**2 / total**2, sigma * sigma_data / total, 1 / total, sigma.log() / 4)
 
 
 class UNet(nn.Module):
-    """A small U-net F(x; c, y) for images (n, channels, 4 h, 4 w): `c` (n,) is the noise condition, `y` (n,) the label.
+    """A small U-net F(x; c, y) for images (n, channels, h, w): `c` (n,) is the noise condition, `y` (n,) the label.
 
-    Label `classes` stands for "no label". The middle is a residual perceptron on the coarse maps, scaled and shifted
-    by an embedding of the two.
+    XX
+        by an embedding of the two.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, *, width: int = 32, hidden: int = 256) -> None:
         super().__init__()
         channels, h, w = shape
+        if min(h, w) < 8:
+            raise ValueError(f"images of {h} x {w} pixels: this net halves them three times, they need at least 8 x 8")
         coarse = (2 * width, h // 8, w // 8)
         features = coarse[0] * coarse[1] * coarse[2]
         self.frequencies: Tensor
@@ -80,8 +88,9 @@ class UNet(nn.Module):
         """F, in the shape of x."""
         angles = c[:, None] * self.frequencies
         e = F.silu(self.noise(torch.cat([angles.cos(), angles.sin()], 1)) + self.label(y))
-        maps = []
+        maps, sizes = [], []
         for down in self.down:
+            sizes.append(x.shape[-2:])
             x = F.silu(down(x))
             maps.append(x)
         h = self.into(x.flatten(1))
@@ -89,8 +98,8 @@ class UNet(nn.Module):
             scale, shift = condition(e).chunk(2, dim=1)
             h = h + block(self.normalise(h) * (1 + scale) + shift)
         x = self.coarse(self.out(h))
-        for up, there in zip(self.up, reversed(maps), strict=True):
-            x = up(F.silu(x + there))
+        for up, there, size in zip(self.up, reversed(maps), reversed(sizes), strict=True):
+            x = up(F.silu(x + there), size)  # an odd side was halved downwards: what it was before, is said here
         return x
 
 
@@ -143,12 +152,17 @@ def fit(
 ) -> tuple[dict[str, Tensor], dict]:
     """Train on the images of a data set: (state dict, {"history", and what `load` needs})."""
     centre = images.x.mean(0)
+    spread = float((images.x - centre).square().mean().sqrt())
+    if spread == 0:
+        raise UsageError(
+            f"data {images.name!r}, n = {len(images.x)}: the images are all alike, give the denoiser others"
+        )
     shape = {
         "size": list(images.x.shape[1:]),
         "classes": images.classes,
         "width": config.width,
         "hidden": config.hidden,
-        "sigma_data": float((images.x - centre).square().mean().sqrt()),
+        "sigma_data": spread,
     }
     with train.seeded(seed):
         denoiser = build(shape, centre).to(device)

@@ -15,6 +15,8 @@ from pags import artifacts, data, nets, train, vae
 from pags.artifacts import Artifact, Checkpoint
 from pags.errors import PagsError, UsageError
 
+SEEN = 2000  # images at which active latents are counted
+
 
 @dataclass(frozen=True)
 class Labeller:
@@ -46,7 +48,10 @@ class Config:
 
 
 class Generator(NamedTuple):
-    """A data set with known manifold: test images lie exactly on the image of `vae.decode`, at `test.latents`."""
+    """A data set with known manifold: test images lie exactly on the image of `vae.decode`, at `test.latents`.
+
+    `active` of its latents carry something about the image, the others have collapsed.
+    """
 
     vae: vae.VAE
     labeller: nn.Module
@@ -54,6 +59,7 @@ class Generator(NamedTuple):
     test: data.Dataset
     artifacts: tuple[Artifact, ...]
     source: data.Dataset
+    active: int
 
     @property
     def parts(self) -> tuple[data.Dataset | Artifact, ...]:
@@ -159,15 +165,25 @@ def dataset(drawn: Artifact, model: vae.VAE, name: str, split: str) -> data.Data
 
 
 def build(
-    config: Config, *, seed: int, device: torch.device = torch.device("cpu"), data_dir: Path | str | None = None
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device = torch.device("cpu"),
+    data_dir: Path | str | None = None,
+    manifold: Artifact | None = None,
 ) -> Generator:
-    """Algorithm 1 as a whole; every step is made once and then read from the cache."""
+    """Algorithm 1 as a whole; every step is made once and then read from the cache.
+
+    With a VAE as `manifold`, from step 2 on: none is trained, and `config.vae` says nothing.
+    """
     source = data.load(config.data, "train", data_dir=data_dir, n=config.n)
     if source.x.shape[1] != 1:
         raise UsageError(f"data {config.data!r} has colours: the generative approach draws grey images, as of mnist")
-    manifold = artifacts.cached(vae.fit, config.vae, source, seed=seed, device=device)
+    if manifold is None:
+        manifold = artifacts.cached(vae.fit, config.vae, source, seed=seed, device=device)
     labels = artifacts.cached(fit_labeller, config.labeller, source, manifold, seed=seed, device=device)
     drawn = artifacts.cached(draw, config.draw, manifold, labels, seed=seed, device=device)
     model, net = vae.load(manifold, device), load_labeller(labels, device)
     training, test = (dataset(drawn, model, config.data, split) for split in ("train", "test"))
-    return Generator(model, net, training, test, artifacts=(manifold, labels, drawn), source=source)
+    made, active = (manifold, labels, drawn), vae.active(model, source.x[:SEEN])
+    return Generator(model, net, training, test, artifacts=made, source=source, active=active)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pags import artifacts, attack, attribution, classify, data, regularize, robustness, similarity, train
 from pags.artifacts import Checkpoint
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 LIMIT = 1_000_000  # bytes that a job may return
 
@@ -44,7 +44,15 @@ class Probe:
 
 
 def probe(x: Tensor, basis: Tensor, score: Tensor, test: data.Dataset, trunk: dict[str, Tensor] | None = None) -> Probe:
-    """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too."""
+    """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
+
+    UsageError for images that are too small to be compared.
+    """
+    try:
+        similarity.check_size(x.shape, similarity.WINDOW if trunk is None else similarity.LEAST)
+    except ValueError as error:
+        remedy = "" if trunk is None else "; set lpips to false, or take larger images"
+        raise UsageError(f"{error}{remedy}") from None
     x, basis, score = (part.cpu() for part in (x, basis, score))
     content = [x, basis, score, test.x, test.y, *(trunk or {}).values()]
     return Probe(x, basis, score, test, trunk, data.fingerprint(content))

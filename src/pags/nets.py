@@ -39,10 +39,12 @@ def lenet(
 ) -> nn.Sequential:
     """Two 3 x 3 convolutions and two linear layers, with ("dropout" true) the example's dropout of 25 and 50 %.
 
-    `width` is that of the first convolution, half that of the second.
+    `width` is that of the first convolution, half that of the second. ValueError for a side below 6 pixels.
     """
     keep = nn.Dropout if dropout else lambda p: nn.Identity()
     h, w = _sides(size)
+    if min(h, w) < 6:
+        raise ValueError(f"images of {h} x {w} pixels: LeNet needs at least 6 x 6")
     features = 2 * width * (h // 2 - 2) * (w // 2 - 2)
     convolutions = nn.Conv2d(channels, width, 3), nn.Conv2d(width, 2 * width, 3)
     return nn.Sequential(

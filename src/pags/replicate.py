@@ -1,16 +1,17 @@
 """Makers that do more than one training: a net with its explanations, or a whole pipeline anew.
 
-Axes: n examples, d pixels, k latents. A job returns the fraction in tangent space of every method, (n,), on the CPU.
+Axes: n examples, d pixels, k latents. A job returns for every method the parts of its attribution along the tangent
+directions, (n, k) as `watch.cosines` gives them: the length of a row is the fraction in tangent space.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pags import artifacts, attribution, autoencoder, classify, data, generate, tangent, train, watch
-from pags.artifacts import Checkpoint
+from pags.artifacts import Artifact, Checkpoint
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,22 @@ class Generative:
 
 @dataclass(frozen=True)
 class Reconstructive:
-    """An autoencoder, a classifier for its reconstructions, and how many test images are explained."""
+    """An autoencoder, a classifier for its reconstructions, and how many test images are explained.
+
+    Of the first `shown` of them the pictures and the attributions themselves are kept.
+    """
 
     autoencoder: autoencoder.Config
     classifier: classify.Config
     explain: int
+    shown: int = 6
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a trained classifier is explained at a probe: `samples` gradients in a SmoothGrad and along a path."""
+
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,30 @@ def upsampled(images: data.Dataset, size: int) -> data.Dataset:
     return data.dataset(name, images.split, tangent.upsample(images.x, size), images.y, images.classes, images.latents)
 
 
+def explain(net: nn.Module, probe: watch.Probe, *, seed: int, samples: int | None = None) -> dict[str, Tensor]:
+    """Parts along the tangent directions, (n, k), of each of `attribution.METHODS` with its own number of samples."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: watch.cosines(probe, net, method, generator=generator, samples=samples)
+        for name, method in attribution.METHODS.items()
+    }
+
+
+def asked(
+    config: Explanation,
+    net: Artifact,
+    probe: watch.Probe,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[dict[str, Tensor], dict]:
+    """Explain a classifier that is trained already: (parts per method, {"accuracy": at the probe})."""
+    model = classify.load(net, device)
+    accuracy = float(train.correct(model, probe.x, probe.y).mean())
+    return explain(model, probe, seed=seed, samples=config.samples), {"accuracy": accuracy}
+
+
 def explained(
     config: classify.Config,
     images: data.Dataset,
@@ -54,24 +90,26 @@ def explained(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train a classifier and explain it at the probe: (fractions per method, {"accuracy": at the probe})."""
+    """Train a classifier and explain it at the probe: (parts per method, {"accuracy": there, "loss": the last})."""
     trained = artifacts.cached(classify.fit, config, images, seed=seed, device=device)
     net = classify.load(trained, device)
-    x, basis = probe.x.to(device), probe.basis.to(device)
-    fractions = attribution.fractions(net, x, basis, generator=torch.Generator().manual_seed(seed))
     accuracy = float(train.correct(net, probe.x, probe.y).mean())
-    return {name: values.cpu() for name, values in fractions.items()}, {"accuracy": accuracy}
+    return explain(net, probe, seed=seed), {"accuracy": accuracy, "loss": trained.info["history"][-1]["loss"]}
 
 
 def generative(
     config: Generative, place: Place, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[dict[str, Tensor], dict]:
-    """The whole pipeline of Bordt et al. 2022 from one seed: VAE, labels, draw, classifier, fractions."""
+    """The whole pipeline of Bordt et al. 2022 from one seed: VAE, labels, draw, classifier, explanations.
+
+    The info holds the accuracy, and how many latents of that VAE are active.
+    """
     made = generate.build(config.manifold, seed=seed, device=device, data_dir=place.directory)
     test = made.test.first(config.explain)
     basis = tangent.tangent_basis(made.vae.decode, data.latents(test).to(device))
     probe = watch.probe(test.x, test.y, basis)
-    return explained(config.classifier, made.train, probe, seed=seed, device=device, checkpoint=checkpoint)
+    parts, info = explained(config.classifier, made.train, probe, seed=seed, device=device, checkpoint=checkpoint)
+    return parts, info | {"active": made.active}
 
 
 def reconstructive(
@@ -83,20 +121,25 @@ def reconstructive(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """A data set replaced by an autoencoder's reconstructions, a classifier for them, fractions at held-out ones.
+    """A data set replaced by an autoencoder's reconstructions, a classifier for them, parts at held-out ones.
 
-    The info holds the accuracy, and the numbers k and d that chance depends on.
+    "picture" and "map <method>" hold the first few images and their attributions. The info holds the accuracy, the
+    numbers k and d that chance depends on, and the share of the images' variance that reconstructions lack.
     """
     trained = artifacts.cached(autoencoder.fit, config.autoencoder, images, seed=seed, device=device)
-    net = autoencoder.load(trained, device)
-    parts = {}
+    model = autoencoder.load(trained, device)
+    rebuilt, missed = {}, 0.0
     for part in (images, held_out.first(config.explain)):
-        z, x = autoencoder.reconstruct(net, part.x.to(device))
-        parts[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
-    test = parts["test"]
-    basis = tangent.tangent_basis(net.decode, data.latents(test))
+        z, x = autoencoder.reconstruct(model, part.x.to(device))
+        rebuilt[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
+        missed = float((x.cpu() - part.x).square().sum() / (part.x - part.x.mean(0)).square().sum())
+    test = rebuilt["test"]
+    basis = tangent.tangent_basis(model.decode, data.latents(test))
     probe = watch.probe(test.x, test.y, basis)
-    fractions, info = explained(
-        config.classifier, parts["train"], probe, seed=seed, device=device, checkpoint=checkpoint
-    )
-    return fractions, info | {"k": config.autoencoder.latents, "d": test.x[0].numel()}
+    parts, info = explained(config.classifier, rebuilt["train"], probe, seed=seed, device=device, checkpoint=checkpoint)
+    net = classify.load(artifacts.cached(classify.fit, config.classifier, rebuilt["train"], seed=seed, device=device))
+    few = test.x[: config.shown].to(device)
+    for name, method in attribution.METHODS.items():
+        parts[f"map {name}"] = method(net, few, generator=torch.Generator().manual_seed(seed)).cpu()
+    about = {"k": config.autoencoder.latents, "d": test.x[0].numel(), "missed": missed}
+    return parts | {"picture": few.cpu()}, info | about

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import artifacts, attribution, classify, data, progress, sweep, train
+from pags import arguments, artifacts, attribution, classify, data, progress, sweep, train
 
 # Ranks and masks
 
@@ -60,7 +60,11 @@ def _falling(size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def kept(ranks: Tensor, share: float, *, top: bool = True) -> Tensor:
-    """True on the round(share d) coordinates of every image that rank first, or last: in the shape of `ranks`."""
+    """True on the round(share d) coordinates of every image that rank first, or last: in the shape of `ranks`.
+
+    ValueError for a share that is not in [0, 1], such as one in percent.
+    """
+    arguments.share("share", share)
     d = ranks[0].numel()
     count = round(share * d)
     return ranks < count if top else ranks >= d - count

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pags import attack, tangent
+from pags import arguments, attack, tangent
 
 
 def on_and_off(basis: Tensor, x: Tensor, *, size: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -58,19 +58,21 @@ def relative(
     The part that is linear in the noise is known from f's gradients g (n, ...) and not drawn: the mean over `draws` of
     u and -u, u ~ N(0, sigma^2 I), is of the rest. Chance is 1 - k/d; nan where f is constant.
     """
+    arguments.positive("sigma", sigma)
     here, across = f(x), g - tangent.project(basis, g)
-    off, whole = (sigma**2 * v.flatten(1).square().sum(1) for v in (across, g))
+    off, whole = (sigma**2 * v.double().flatten(1).square().sum(1) for v in (across, g))
     for _ in range(draws):
         u = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
         v = u - tangent.project(basis, u)
         for sign in (1, -1):
             off = off + _rest(f(x + sign * v) - here, g, v) / (2 * draws)
             whole = whole + _rest(f(x + sign * u) - here, g, u) / (2 * draws)
-    return off / whole
+    return (off / whole).to(x.dtype)
 
 
 def _rest(change: Tensor, g: Tensor, u: Tensor) -> Tensor:
-    return change.square() - (g * u).flatten(1).sum(1).square()
+    """In double precision, where squares of small changes do not vanish."""
+    return change.double().square() - (g * u).double().flatten(1).sum(1).square()
 
 
 def alignment(basis: Tensor, E: Tensor) -> Tensor:
@@ -83,5 +85,6 @@ def relative_noise(net: nn.Module, x: Tensor, signal: Tensor, *, sigma: float, g
 
     The ratio of their means is A's relative noise robustness: above 1 the net listens more to the signal.
     """
+    arguments.positive("sigma", sigma)
     u = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
     return torch.stack(change(net, x, u * signal, u * ~signal))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pags import data, generate, robustness, strokes, tangent, vae
+from pags import arguments, data, generate, robustness, strokes, tangent, vae
 from pags.artifacts import Artifact, Checkpoint
 
 Decode = Callable[[Tensor], Tensor]
@@ -208,10 +208,12 @@ def integrate(
 
 def distinct(u: Tensor, value: Tensor, m: int, *, radius: float = 0.3) -> Tensor:
     """The m highest (n, m, k) of candidates u (n, s, k), none within `radius` of a higher one if possible."""
-    value, rows, chosen = value.clone(), torch.arange(len(u), device=u.device), []
+    rows, chosen = torch.arange(len(u), device=u.device), []
+    near = (m + 1) * (value == -math.inf).long()  # how many of the chosen are near each candidate; those come last
     for _ in range(m):
-        chosen.append(u[rows, value.argmax(1)])
-        value -= 1e9 * ((u - chosen[-1][:, None]).norm(dim=2) < radius)
+        height = torch.where(near == near.amin(1, keepdim=True), value, -math.inf)
+        chosen.append(u[rows, height.argmax(1)])
+        near += (u - chosen[-1][:, None]).norm(dim=2) < radius
     return torch.stack(chosen, 1)
 
 
@@ -251,6 +253,7 @@ def exact(
     `modes` (n, c, m, k), those of a similar image, save the search. Look at `ess` and at the errors. Where a class is
     too unlikely to be integrated, Laplace's approximation stands, with `ess` 0 and the errors infinite.
     """
+    arguments.positive("sigma", sigma)
     x, found, banks = x.flatten(1), [], []
     *early, last = zip(config.starts, config.steps, strict=True)
     for c, family in enumerate(families):
@@ -349,6 +352,7 @@ def found(artifact: Artifact, variant: str) -> tuple[Tensor, Exact]:
 
 def conditional(known: Exact, x: Tensor, y: Tensor, sigma: float) -> Tensor:
     """grad log p_sigma(x | y), in the shape of the images x (n, ...)."""
+    y = arguments.labels("y", y, len(x), known.log_p.shape[1])
     return (known.mean[torch.arange(len(x)), y].reshape(x.shape) - x) / sigma**2
 
 
@@ -363,6 +367,9 @@ def bayes_gradient(known: Exact, y: Tensor, sigma: float) -> Tensor:
     It has the direction of the gradients of p(y | x) and of its logarithm, but does not vanish where the classifier is
     sure. The image cancels: what the class expects minus what its rivals expect, over sigma^2.
     """
-    rows = torch.arange(len(y))
+    n, classes = known.log_p.shape
+    if classes < 2:
+        raise ValueError("odds need two classes, and there is one")
+    y, rows = arguments.labels("y", y, n, classes), torch.arange(n)
     others = known.log_p.scatter(1, y[:, None], -math.inf).softmax(1)
     return (known.mean[rows, y] - torch.einsum("nc,ncd->nd", others, known.mean)) / sigma**2

@@ -12,16 +12,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pags import attack
+
+LEAST = 31  # pixels along a side that AlexNet's trunk needs
+WINDOW = 11  # and structural similarity's window
+
 
 def scaled(E: Tensor) -> Tensor:
     """Each map divided by its own largest magnitude, so that it lies in [-1, 1]; a map of zeros stays zero."""
-    return E / E.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-30)
+    top = E.abs().amax(dim=(1, 2, 3), keepdim=True)
+    return E / torch.where(top == 0, 1.0, top)
+
+
+def check_size(shape: tuple[int, ...], least: int) -> None:
+    """ValueError for maps (..., h, w) with a side below `least` pixels."""
+    if min(shape[-2:]) < least:
+        raise ValueError(f"maps of {shape[-2]} x {shape[-1]} pixels: this measure needs at least {least} x {least}")
 
 
 def lpips(trunk: Mapping[str, Tensor], device: torch.device = torch.device("cpu")) -> Callable[..., Tensor]:
     """1 - LPIPS of two batches of maps, as a function, with AlexNet's trunk (`data.alexnet`).
 
-    The metric is `lpips.LPIPS(net="alex")` of Zhang et al. 2018, version 0.1.
+    The metric is `lpips.LPIPS(net="alex")` of Zhang et al. 2018, version 0.1; ValueError below `LEAST` pixels.
     """
     with warnings.catch_warnings():  # the package calls torchvision in a way that is deprecated
         warnings.simplefilter("ignore")
@@ -35,6 +47,7 @@ def lpips(trunk: Mapping[str, Tensor], device: torch.device = torch.device("cpu"
 
     @torch.no_grad()
     def alike(E: Tensor, S: Tensor, *, batch: int = 100) -> Tensor:
+        check_size(E.shape, LEAST)
         pairs = zip(scaled(E).split(batch), scaled(S).split(batch), strict=True)
         return torch.cat([1 - net(*(part.expand(-1, 3, -1, -1) for part in pair)).flatten() for pair in pairs])
 
@@ -42,16 +55,21 @@ def lpips(trunk: Mapping[str, Tensor], device: torch.device = torch.device("cpu"
 
 
 def cosine(basis: Tensor, E: Tensor, S: Tensor) -> Tensor:
-    """Cosine between the parts of E and S (n, ...) in the span of `basis` (n, d, k): (n,), in [-1, 1]; chance 0."""
-    a, b = (basis.mT.matmul(v.flatten(1)[..., None]).squeeze(-1) for v in (E, S))
-    return torch.cosine_similarity(a, b, dim=1)
+    """Cosine between the parts of E and S (n, ...) in the span of `basis` (n, d, k): (n,), in [-1, 1]; chance 0.
+
+    0 where one of them has no such part.
+    """
+    a, b = (basis.mT.matmul(attack.balanced(v).flatten(1)[..., None]).squeeze(-1) for v in (E, S))
+    return torch.cosine_similarity(attack.balanced(a), attack.balanced(b), dim=1)
 
 
-def ssim(E: Tensor, S: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim(E: Tensor, S: Tensor, *, window: int = WINDOW, sigma: float = 1.5) -> Tensor:
     """Structural similarity of the scaled maps (n, c, h, w), mean over pixels and channels: (n,), at most 1.
 
-    Gaussian window, K1 = .01, K2 = .03, range 2 (Wang et al. 2004); only windows that lie in the image count.
+    Gaussian window, K1 = .01, K2 = .03, range 2 (Wang et al. 2004); only windows that lie in the image count,
+    ValueError where there is none.
     """
+    check_size(E.shape, window)
     a, b = scaled(E), scaled(S)
     at = torch.arange(window, dtype=a.dtype, device=a.device) - (window - 1) / 2
     line = (-0.5 * (at / sigma) ** 2).softmax(0)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from scipy.special import betaln
 from torch import Tensor
 
+from pags import attack
+
 RTOL = 1e-4  # singular values below RTOL times the largest count as zero
 
 
@@ -68,7 +70,7 @@ def fraction_in(basis: Tensor, v: Tensor) -> Tensor:
 
     Chance level for a random direction is about sqrt(k / d): `chance_level`. Source: Bordt et al. 2022, Eq. 1.
     """
-    v = v.flatten(1)
+    v = attack.balanced(v).flatten(1)  # of short ones, too
     return (basis.mT @ v[..., None]).squeeze(-1).norm(dim=1) / v.norm(dim=1)
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pags import arguments
+
 # Expectations and gradients
 
 
@@ -50,6 +52,7 @@ def quadratic_robustness(g: Tensor, H: Tensor, off: Tensor, sigma: float) -> Ten
     """rho_1(sigma), a scalar, of a quadratic function with gradient g (d,) and Hessian H (d, d) (Srinivas et al. 2023,
     Definition 1); `off` (d, d) projects off the manifold.
     """
+    arguments.positive("sigma", sigma)
     whole = torch.eye(len(g), dtype=g.dtype)
     return second_moment(g, H, off, sigma) / second_moment(g, H, whole, sigma)
 
@@ -100,6 +103,8 @@ def log_decaying_circle(x: Tensor, sigma: float, *, kappa: float = 2.0) -> Tenso
     Von Mises classes of concentration kappa at the nearest point, times a Gaussian of the distance; sigma = inf gives a
     uniform band.
     """
+    if sigma != math.inf:
+        arguments.positive("sigma", sigma)
     m = F.pad(F.normalize(x[:, :2]), (0, 1))  # the nearest point: (n, 3)
     centres = torch.stack([class_centres().cos(), class_centres().sin()])  # (2, 3)
     return -(x - m).square().sum(1, keepdim=True) / (2 * sigma**2) + kappa * m[:, :2] @ centres
@@ -110,6 +115,7 @@ def log_noisy_circle(x: Tensor, sigma: float, *, kappa: float = 2.0, nodes: int 
 
     By the trapezoidal rule over the angle; sigma must span several of the nodes.
     """
+    arguments.positive("sigma", sigma)
     phi = 2 * math.pi * torch.arange(nodes, dtype=torch.float64) / nodes
     m = torch.stack([phi.cos(), phi.sin()], 1)
     log_q = kappa * (phi[:, None] - class_centres()).cos() - math.log(2 * math.pi * np.i0(kappa))

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pags import progress
 from pags.artifacts import Checkpoint
+from pags.errors import UsageError
 
 Objective = Callable[..., dict[str, Tensor]]
 
@@ -37,8 +39,9 @@ class Schedule:
     stop: float | None = None
 
     def steps(self, n: int) -> int:
-        """The steps of an epoch of n examples; the last batch may be smaller."""
-        return -(-n // self.batch)
+        """The steps of an epoch of n examples; the last batch may be smaller, or one larger: see `batches`."""
+        full, rest = divmod(n, self.batch)
+        return full + (rest > 1 or rest == n == 1)
 
     def reached(self, history: list[dict[str, float]]) -> bool:
         """Whether the last epoch's mean loss ends the training."""
@@ -66,11 +69,17 @@ def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[No
 
 
 def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterator[tuple]:
-    """(epoch, step, rows, generator) of every step from epoch `first` on; each epoch depends on (seed, epoch) alone."""
+    """(epoch, step, rows, generator) of every step from epoch `first` on; each epoch depends on (seed, epoch) alone.
+
+    A single example that is left over joins the batch before: alone it has no batch statistics.
+    """
     steps = schedule.steps(n)
     for epoch in range(first, schedule.epochs):
         generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-        for i, rows in enumerate(torch.randperm(n, generator=generator).split(schedule.batch)):
+        parts = list(torch.randperm(n, generator=generator).split(schedule.batch))
+        if len(parts) > steps:
+            parts[-2:] = [torch.cat(parts[-2:])]
+        for i, rows in enumerate(parts):
             yield epoch, epoch * steps + i, rows, generator
 
 
@@ -109,7 +118,11 @@ def fit(
     `watch(net)` is called before the steps in `watch_at`, in evaluation mode. A run that resumes from `checkpoint` at
     an epoch's end equals one that was never stopped. The net is left in evaluation mode.
     """
-    device = next(net.parameters()).device
+    device, n = next(net.parameters()).device, len(data[0])
+    if n == 0 or any(len(part) != n for part in data):
+        raise ValueError(f"data of {' and '.join(str(len(part)) for part in data)} examples: give as many of each")
+    if min(n, schedule.batch) == 1 and any(isinstance(module, _BatchNorm) for module in net.modules()):
+        raise UsageError(f"batch = {schedule.batch}, {n} images: batch normalisation needs two images in a batch")
     data = tuple(part.to(device) for part in data)
     optimizer, history, first = schedule.optimizer(net), [], 0
     if checkpoint is not None and (state := checkpoint.load()):
@@ -118,7 +131,7 @@ def fit(
         history, first = state["history"], state["epoch"]
         if schedule.reached(history):
             first = schedule.epochs
-    n, steps = len(data[0]), schedule.steps(len(data[0]))
+    steps = schedule.steps(n)
     totals: dict[str, Tensor] = {}
     plan = batches(n, schedule, seed=seed, first=first)
     for epoch, step, rows, generator in progress.bar(plan, label, total=(schedule.epochs - first) * steps):
@@ -175,4 +188,6 @@ def predict(net: nn.Module, x: Tensor, *, batch: int = 1000) -> Tensor:
 
 def correct(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Per example (n,), 1.0 where the prediction is the label; its mean is the accuracy."""
+    if y.shape != (len(x),):
+        raise ValueError(f"labels of the shape {tuple(y.shape)}: write one for each of the {len(x)} images")
     return (predict(net, x).argmax(1).cpu() == y.cpu()).float()

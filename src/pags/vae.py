@@ -5,6 +5,7 @@ Architecture: Burgess et al. 2017; loss: Chen et al. 2018; settings: Bordt et al
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,16 @@ from torch import Tensor, nn
 
 from pags import train
 from pags.artifacts import Artifact, Checkpoint
-from pags.data import Dataset
+from pags.data import Dataset, fingerprint
+from pags.errors import UsageError
+
+ACTIVE = 0.05  # nats: a latent whose mean KL is larger is active, any other one has collapsed
+
+# The layers of `VAE.encoder` and `VAE.decoder` under the names of the released code, YannDubs/disentangling-vae.
+RELEASED = {
+    "encoder": {"conv1": 0, "conv2": 2, "conv3": 4, "lin1": 7, "lin2": 9, "mu_logvar_gen": 11},
+    "decoder": {"lin1": 0, "lin2": 2, "lin3": 4, "convT1": 7, "convT2": 9, "convT3": 11},
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +85,9 @@ def stratified_weights(n: int, data: int) -> Tensor:
     """Weights W (n, n) with which sum_j W_ij q(z | x_j) is unbiased for q(z) over `data` examples, i in the batch.
 
     Row i gives its own example 1 / data, one other the remainder, all further ones 1 / (n - 1), so each row sums to 1
-    (minibatch stratified sampling, Chen et al. 2018, C.2).
+    (minibatch stratified sampling, Chen et al. 2018, C.2). ValueError for one example alone: it has no others.
     """
-    m = n - 1
+    m = _others(n)
     weights = torch.full((n, n), 1 / m)
     rows = torch.arange(n)
     weights[rows, rows] = 1 / data
@@ -87,11 +97,17 @@ def stratified_weights(n: int, data: int) -> Tensor:
 
 def released_weights(n: int, data: int) -> Tensor:
     """The weights (n, n) of the released code: 1 / data stands in the first column instead of on the diagonal."""
-    m = n - 1
+    m = _others(n)
     weights = torch.full((n, n), 1 / m)
     weights[:, 0] = 1 / data
     weights[:, 1] = weights[m - 1, 0] = (data - m) / (data * m)
     return weights
+
+
+def _others(n: int) -> int:
+    if n < 2:
+        raise ValueError(f"a batch of {n}: the estimate of q(z) needs at least two examples")
+    return n - 1
 
 
 def log_aggregate(z: Tensor, mu: Tensor, logvar: Tensor, data: int, corrected: bool) -> tuple[Tensor, Tensor]:
@@ -140,7 +156,16 @@ def objective(config: Config, data: int):
 def fit(
     config: Config, images: Dataset, *, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train on the images of a data set: (state dict, {"history": a dict of means per epoch})."""
+    """Train on the images of a data set: (state dict, {"history": a dict of means per epoch}).
+
+    UsageError for images of another shape, and for batches of one image: the loss compares those of a batch.
+    """
+    if images.x.shape[1:] != (1, 32, 32):
+        raise UsageError(f"data {images.name!r}: the VAE's images are grey, 32 x 32, not {tuple(images.x.shape[1:])}")
+    if min(config.schedule.batch, len(images.x)) < 2:
+        raise UsageError(
+            f"batch = {config.schedule.batch}, n = {len(images.x)}: the VAE's loss needs two images a batch"
+        )
     with train.seeded(seed):
         vae = VAE(config.latents)
     vae.to(device).to(memory_format=torch.channels_last)  # a step on a CPU takes a seventh less; only roundings change
@@ -157,6 +182,22 @@ def fit(
     return vae.state_dict(), {"history": history, "latents": config.latents}
 
 
+def released(weights: Mapping[str, Tensor]) -> Artifact:
+    """The VAE of a released state dict (`data.btcvae`) in the form in which `fit` leaves one: for `load`.
+
+    Means and log-variances alternate in the released encoder's last layer; here all means stand first.
+    """
+    k = len(weights["encoder.mu_logvar_gen.bias"]) // 2
+    order = torch.arange(2 * k).reshape(k, 2).T.flatten()
+    tensors = {}
+    for half, layers in RELEASED.items():
+        for name, place in layers.items():
+            for kind in ("weight", "bias"):
+                tensor = weights[f"{half}.{name}.{kind}"]
+                tensors[f"{half}.{place}.{kind}"] = tensor[order] if name == "mu_logvar_gen" else tensor
+    return Artifact(tensors, {"latents": k}, fingerprint(tensors.values()))
+
+
 def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> VAE:
     """The trained VAE in evaluation mode, its parameters frozen."""
     vae = VAE(artifact.info["latents"])
@@ -167,9 +208,15 @@ def load(artifact: Artifact, device: torch.device = torch.device("cpu")) -> VAE:
 @torch.no_grad()
 def evaluate(vae: VAE, x: Tensor, *, generator: torch.Generator, batch: int = 1000) -> dict[str, Tensor]:
     """Held-out reconstruction (n,) at a sampled z, and KL per latent (n, k), in nats."""
-    recon, kls = [], []
-    for part in x.split(batch):
-        mu, logvar = vae.encode(part)
-        recon.append(reconstruction(vae, part, sample(mu, logvar, generator)))
-        kls.append(kl(mu, logvar))
-    return {"reconstruction": torch.cat(recon), "kl": torch.cat(kls)}
+    mu, logvar = (torch.cat(parts) for parts in zip(*(vae.encode(part) for part in x.split(batch)), strict=True))
+    z = sample(mu, logvar, generator)  # at once: what is drawn in several batches depends on their size
+    recon = [reconstruction(vae, *parts) for parts in zip(x.split(batch), z.split(batch), strict=True)]
+    return {"reconstruction": torch.cat(recon), "kl": kl(mu, logvar)}
+
+
+@torch.no_grad()
+def active(vae: VAE, x: Tensor, *, batch: int = 1000) -> int:
+    """How many latents are active at the images x, on any device: their mean KL exceeds `ACTIVE`."""
+    device = next(vae.parameters()).device
+    kls = torch.cat([kl(*vae.encode(part.to(device))) for part in x.split(batch)])
+    return int((kls.mean(0) > ACTIVE).sum())

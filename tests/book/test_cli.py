@@ -1,5 +1,7 @@
 """The command `pags`: what it refuses, what it says, and its exit status."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +30,15 @@ def pags(capsys):
         (["run", "--colour", "red"], "No such option"),
         (["run", "--jobs", "0"], "'--jobs'"),
         (["run", "--seed", "one"], "'--seed'"),
+        (["run", "--seed", "2147483648"], "'--seed'"),
+        (["data", "export", "blockmnist", "--out", "d", "--seed", "-1"], "'--seed'"),
+        (["run", "good", "-p", "seed", "20000000000000"], "seed = 20000000000000: write a whole number from 0 to"),
         (["run", "good", "-p", "seed", "one"], "-p seed 'one': write a value of type int, not str"),
         (["run", "good", "-p", "seed", "true"], "-p seed True: write a value of type int, not bool"),
         (["run", "good", "-p", "device", "3"], "-p device 3: write a value of type str, not int"),
         (["run", "good", "-p", "overrides", "[1]"], "-p overrides [1]: write a value of type dict, not list"),
         (["run", "good", "-p", "epochs", "[1"], "-p epochs '[1': the value is not valid YAML"),
-        (["run", "good", "-p", "epochs", "2001-13-45"], "-p epochs '2001-13-45': the value is not valid YAML"),
+        (["run", "good", "-p", "epochs", 5000 * "9"], "9': the value is not valid YAML"),
         (["run", "good", "-p", "epochs"], "'-p'"),
         (["run", "good", "--device", "tpu"], "'tpu'"),
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
@@ -151,6 +156,20 @@ def test_refusals_and_failures_have_their_status(capsys, monkeypatch, error, sta
 def test_an_error_of_our_own_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         cli.guarded(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[("1e-3", 0.001), ("1E3", 1000.0), (".5", 0.5), ("-2.", -2.0), ("010", 10), ("0o10", 8), ("0x1f", 31)],
+        *[("+7", 7), ("-.inf", -math.inf), ("true", True), ("~", None), ("", None), ("{a.b: 010}", {"a.b": 10})],
+        *[(text, text) for text in ("1:30", "yes", "no", "on", "off", "y", "2001-01-13", "1_000", "1e", "0b1", "=")],
+        *[("[20, 8e-1]", [20, 0.8]), ("'010'", "010"), ("[1:30, no]", ["1:30", "no"])],
+    ],
+)
+def test_a_value_is_read_as_yaml_1_2_means_it(text, value):
+    found = cli.parsed("n", text)
+    assert (found, type(found)) == (value, type(value))
 
 
 OPTIONS = {"preset": "quick", "seed": 0, "device": "auto", "data_dir": None}

@@ -316,3 +316,15 @@ def test_a_large_picture_is_averaged_and_a_small_one_left_alone():
     large = small.repeat(8, axis=0).repeat(8, axis=1)
     assert plot._pooled(large).shape == (128, 128, 3)
     assert plot._pooled(large).mean() == pytest.approx(small.mean())
+
+
+def test_words_stand_under_the_maps_that_they_belong_to():
+    maps = {"gradient": torch.randn(2, 8, 8), "product": torch.randn(2, 8, 8)}
+    fig = plot.maps(maps, below={"product": ["0.31", "0.40"]})
+    words = {text.get_text(): text.get_position() for text in fig.texts}
+    product = [ax.get_position() for ax in fig.axes if ax.images][2:4]
+    for word, box in zip(("0.31", "0.40"), product, strict=True):
+        across, up = words[word]
+        assert box.x0 < across < box.x1
+        assert 0 < box.y0 - up < box.height
+    assert fig.get_figheight() > plot.maps(maps).get_figheight()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pags import PRESETS, classify, presets
+from pags import PRESETS, attribution, classify, presets
 from pags.errors import UsageError
 from pags.presets.columns import Column, at, sizes, vary
 from pags.train import Schedule
@@ -22,8 +22,13 @@ def kind(chapter, field):
     """The declared type of a field with a dotted name."""
     hint = type(QUICK[chapter])
     for part in field.split("."):
-        hint = typing.get_type_hints(hint)[part]
+        hint = typing.get_type_hints(hint, include_extras=True)[part]
     return hint
+
+
+def limits(hint):
+    """The ends that a hint such as `Share` declares for a number; None if it declares none."""
+    return hint.__metadata__[0] if typing.get_origin(hint) is typing.Annotated else None
 
 
 def optional(hint):
@@ -38,8 +43,12 @@ def allowed(hint, field):
         return st.none() | allowed(inner, field)
     if typing.get_origin(hint) is tuple:
         return st.lists(allowed(typing.get_args(hint)[0], field), min_size=1, max_size=3).map(tuple)
+    if ends := limits(hint):
+        return st.floats(ends.least, ends.most)
     if field.endswith(".net"):
         return st.sampled_from(list(classify.NETS))
+    if field.endswith(".methods"):
+        return st.sampled_from(list(attribution.METHODS))
     return {
         int: st.integers(1, 10**9),
         float: st.floats(0, 1e9),
@@ -178,16 +187,20 @@ def test_paper_has_the_papers_numbers():
         "manifold.draw.train": 60_000,
         "manifold.draw.test": 10_000,
         "manifold.draw.reject": True,
-        "robust.budgets": (1.0, 4.0, 8.0),
-        "robust.pgd_steps": 100,
-        "robust.per_batch": True,
-        "robust.schedule.lr": 0.1,
-        "robust.schedule.batch": 100,
-        "robust.schedule.epochs": 15,
-        "robust.schedule.adam": False,
-        "robust_as_text.per_batch": False,
-        "shuffled.dropout": False,
-        "shuffled.shuffle_labels": True,
+        "robust.classifier.budgets": (1.0, 4.0, 8.0),
+        "robust.classifier.pgd_steps": 100,
+        "robust.classifier.per_batch": True,
+        "robust.classifier.schedule.lr": 0.1,
+        "robust.classifier.schedule.batch": 100,
+        "robust.classifier.schedule.epochs": 15,
+        "robust.classifier.schedule.adam": False,
+        "control.classifier.budgets": (),
+        "as_text.per_batch": False,
+        "shuffled.classifier.dropout": False,
+        "shuffled.classifier.shuffle_labels": True,
+        "shuffled.classifier.schedule.epochs": 3000,
+        "standard.classifier.schedule.epochs": 50,
+        "seeds": 3,
         "upsampled": 256,
         "replications": 10,
     }
@@ -240,6 +253,8 @@ def fits(value, hint):
         return value is None or fits(value, inner)
     if typing.get_origin(hint) is tuple:
         return isinstance(value, list | tuple) and all(fits(item, typing.get_args(hint)[0]) for item in value)
+    if ends := limits(hint):
+        return type(value) in (int, float) and ends.least <= value <= ends.most
     if hint is float:
         return type(value) in (int, float) and 0 <= value <= 10**12
     return type(value) is hint and (hint is not int or 0 <= value <= 10**12)
@@ -271,26 +286,89 @@ def test_an_unknown_field_is_refused_naming_what_there_is(chapter, field, value)
         ("07_nothing", "quick", {}, ["'07_nothing'", "02_mnist32_generation, 03_tangent_fractions"]),
         ("03_tangent_fractions", "fast", {}, ["'fast'", "quick, standard, paper"]),
         ("03_tangent_fractions", "quick", ["explain"], ["['explain']", "a dict from field to value"]),
-        ("03_tangent_fractions", "quick", {"epochs": 3}, ["'epochs'", "classifier.schedule.epochs"]),
-        ("03_tangent_fractions", "quick", {"classifier.schedule.epoch": 3}, [" classifier.schedule.epochs"]),
-        ("03_tangent_fractions", "quick", {"classifier": 3}, ["a group of settings", "classifier.schedule"]),
+        ("03_tangent_fractions", "quick", {"epochs": 3}, ["'epochs'", "standard.classifier.schedule.epochs"]),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"standard.classifier.schedule.epoch": 3},
+            [" standard.classifier.schedule.epochs"],
+        ),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"standard.classifier": 3},
+            ["a group of settings", "standard.classifier.schedule"],
+        ),
         ("03_tangent_fractions", "quick", {"explain.more": 3}, ["'explain.more'"]),
         ("03_tangent_fractions", "quick", {"explain": 3.0}, ["explain = 3.0", "a whole number"]),
         ("03_tangent_fractions", "quick", {"explain": "3"}, ["explain = '3'", "a whole number"]),
         ("03_tangent_fractions", "quick", {"explain": -3}, ["explain = -3", "a whole number from 1 to"]),
-        ("03_tangent_fractions", "quick", {"looks": -1}, ["looks = -1", "a whole number from 0 to"]),
+        ("03_tangent_fractions", "quick", {"standard.looks": -1}, ["standard.looks = -1", "a whole number from 0 to"]),
         ("03_tangent_fractions", "quick", {"manifold.vae.beta": 10**400}, ["a number from 0 to"]),
-        ("03_tangent_fractions", "quick", {"classifier.schedule.batch": 0}, ["batch = 0", "from 1 to"]),
-        ("03_tangent_fractions", "quick", {"classifier.net": "lenet5"}, ["'lenet5'", "lenet, resnet18"]),
-        ("03_tangent_fractions", "quick", {"classifier.dropout": 1}, ["classifier.dropout = 1", "true or false"]),
-        ("03_tangent_fractions", "quick", {"robust.budgets": 4.0}, ["robust.budgets = 4.0", "a list of numbers"]),
-        ("03_tangent_fractions", "quick", {"robust.budgets": [4.0, "x"]}, ["robust.budgets = 'x'", "a number"]),
-        ("03_tangent_fractions", "quick", {"robust.pgd_steps": 0}, ["robust.pgd_steps = 0", "from 1 to"]),
+        ("03_tangent_fractions", "quick", {"standard.classifier.schedule.batch": 0}, ["batch = 0", "from 1 to"]),
+        ("03_tangent_fractions", "quick", {"standard.classifier.net": "lenet5"}, ["'lenet5'", "lenet, resnet18"]),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"standard.classifier.dropout": 1},
+            ["standard.classifier.dropout = 1", "true or false"],
+        ),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"robust.classifier.budgets": 4.0},
+            ["robust.classifier.budgets = 4.0", "a list of numbers"],
+        ),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"robust.classifier.budgets": [4.0, "x"]},
+            ["robust.classifier.budgets = 'x'", "a number"],
+        ),
+        (
+            "03_tangent_fractions",
+            "quick",
+            {"robust.classifier.pgd_steps": 0},
+            ["robust.classifier.pgd_steps = 0", "from 1 to"],
+        ),
         ("03_tangent_fractions", "quick", {"manifold.vae.beta": float("nan")}, ["manifold.vae.beta = nan"]),
         ("03_tangent_fractions", "quick", {3: 4}, ["3"]),
+        ("05_blockmnist", "quick", {"top": 5}, ["top = 5: write a number from 0 to 1"]),
+        ("06_diffroar", "quick", {"removed": [20, 80]}, ["removed = 20: write a number from 0 to 1"]),
+        ("06_diffroar", "quick", {"removed": 0.2}, ["removed = 0.2: write a list of numbers"]),
     ],
 )
 def test_refusals_quote_what_was_written_and_say_what_to_write(chapter, name, overrides, words):
     line = refusal(chapter, name, overrides)
     for word in words:
         assert word in line
+
+
+SHARES = [
+    *[("05_blockmnist", field) for field in ("top", "p_top")],
+    *[("06_diffroar", field) for field in ("removed", "mean_removed", "shares", "share", "conv_shares", "block_share")],
+]
+
+
+@pytest.mark.parametrize(("chapter", "field"), SHARES)
+def test_a_share_lies_between_zero_and_one(chapter, field):
+    listed = isinstance(presets.flat(QUICK[chapter])[field], tuple)
+    for value in (0, 0.5, 1):
+        presets.get(chapter, "quick", {field: [value] if listed else value})
+    for value in (-0.1, 1.01, 20, float("nan")):
+        line = refusal(chapter, "quick", {field: [0.5, value] if listed else value})
+        assert line.startswith(f"{field} = {value!r}: write a number from 0 to 1")
+    for name in PRESETS:
+        value = presets.flat(presets.get(chapter, name))[field]
+        assert all(0 <= one <= 1 for one in (value if listed else [value]))
+
+
+def test_no_field_that_is_called_a_share_is_without_its_bounds():
+    def share(hint):
+        return limits(typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint) == (0, 1)
+
+    bounded = [(chapter, field) for chapter, field in FIELDS if share(kind(chapter, field))]
+    assert sorted(bounded) == sorted(SHARES)
+    words = ("share", "removed", "prob", "top")
+    named = [(c, field) for c, field in FIELDS if any(word in field.split(".")[-1] for word in words)]
+    assert [one for one in named if one not in SHARES and kind(*one) in (float, tuple[float, ...])] == []

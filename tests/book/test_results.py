@@ -75,6 +75,7 @@ def test_overrides_reach_the_preset(house):
     ("parameters", "complaint"),
     [
         ({"seed": -1}, "seed = -1: write a whole number from 0"),
+        ({"seed": 2**31}, "seed = 2147483648: write a whole number from 0 to 2147483647"),
         ({"seed": 1.0}, "seed = 1.0: write"),
         ({"seed": True}, "seed = True: write"),
         ({"seed": "0"}, "seed = '0': write"),
@@ -103,7 +104,7 @@ def test_parameters_of_any_kind_make_a_run_or_a_usage_error(parameters):
         return
     assert isinstance(run.preset, str)
     assert type(run.seed) is int
-    assert run.seed >= 0
+    assert 0 <= run.seed < 2**31
     assert run.data_dir.is_dir()
 
 

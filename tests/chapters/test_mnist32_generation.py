@@ -154,7 +154,7 @@ def test_a_fairer_chance():
 
 def test_a_threshold_that_counts_active_latents():
     singular = torch.tensor([[1.0, 0.5, 0.2, 1e-3]]).repeat(30, 1) * torch.rand(30, 1, generator=RNG)
-    given = {"singular": singular, "active": {"released": 3}, "thresholds": torch.logspace(-5, -0.3, 48)}
+    given = {"singular": singular, "active": {"generator": 3}, "thresholds": torch.logspace(-5, -0.3, 48)}
     page, space = defined("check_threshold", "count", "verdict", **given)
     assert page.check_threshold(pages.answers(space, "ex-02-threshold")["t"])
     assert not page.check_threshold(1e-5)

@@ -1,6 +1,8 @@
 """What chapter 03 defines on its page: measures against scipy, and exercises whose checks tell right from wrong."""
 
 import copy
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pages
@@ -8,7 +10,7 @@ import pytest
 import scipy.stats
 import torch
 
-from pags import attack, attribution, nets, stats, tangent, train
+from pags import PRESETS, attack, attribution, nets, presets, stats, tangent, train
 
 FEW = 24
 
@@ -24,6 +26,7 @@ def page():
     names = {"np": np, "torch": torch, "scipy": scipy, "copy": copy, "attack": attack, "attribution": attribution}
     names |= {"stats": stats, "tangent": tangent, "train": train, "standard": net, "x": x, "basis": basis}
     names |= {"E": {"gradient": attribution.gradient(net, x)}, "k": 10, "d": 1024}
+    names |= {"run": SimpleNamespace(seed=0, generator=lambda offset: torch.Generator().manual_seed(hash(offset)))}
     return pages.defined("03_tangent_fractions", names, constants=("study",))  # the counts of the user study
 
 
@@ -86,3 +89,50 @@ def test_independent_answers_have_wilsons_interval_and_one_opinion_each_counts_p
     assert independent == pytest.approx(stats.binomial_interval(315, 458), abs=1e-4)
     one_opinion = page["clustered"](143, 315, 1.0)
     assert one_opinion == pytest.approx(page["clustered"](30 * 143 / 458, 30 * 315 / 458, 0.0, people=30), abs=1e-9)
+
+
+def test_neighbouring_pixels_correlate_in_smooth_maps_only(page):
+    g = torch.Generator().manual_seed(0)
+    across = torch.arange(32.0)
+    wave = (across[:, None] / 6).sin() * (across / 6).cos()
+    board = ((across[:, None] + across) % 2) * 2 - 1
+    noise = torch.randn(200, 1, 32, 32, generator=g)
+    assert float(page["neighbours"](wave[None, None])) > 0.9
+    assert float(page["neighbours"](board[None, None])) == pytest.approx(-31 / 32)
+    assert abs(float(page["neighbours"](noise).mean())) < 0.01
+    assert torch.allclose(page["neighbours"](3 * noise + 5), page["neighbours"](noise), atol=1e-4)
+
+
+def test_the_margin_is_that_of_the_class_predicted_at_x(page):
+    logits = page["standard"](page["x"])
+    top = logits.topk(2).values
+    assert torch.allclose(page["margin"](page["x"]), top[:, 0] - top[:, 1], atol=1e-5)
+    elsewhere = page["margin"](1 - page["x"])
+    own = logits.argmax(1)
+    other = page["standard"](1 - page["x"])
+    rest = other.clone()
+    rest[torch.arange(FEW), own] = -torch.inf
+    assert torch.allclose(elsewhere, other[torch.arange(FEW), own] - rest.amax(1), atol=1e-5)
+
+
+def test_no_draw_of_the_cascade_brings_back_the_first_weights(page):
+    with train.seeded(0):
+        first = nets.lenet(dropout=False)
+    net, layers = page["standard"], len(page["trainable"](page["standard"]))
+    draws = [page["randomised"](net, layers, draw).state_dict() for draw in ("one", "two")]
+    for name, weights in first.state_dict().items():
+        assert not torch.equal(weights, draws[0][name])
+        assert not torch.equal(draws[0][name], draws[1][name])
+    part = page["randomised"](net, 1, "one").state_dict()
+    changed = [name for name, weights in net.state_dict().items() if not torch.equal(weights, part[name])]
+    assert changed == list(net.state_dict())[-2:]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_control_differs_from_the_robust_training_in_the_budgets_alone(preset):
+    P = presets.get("03_tangent_fractions", preset)
+    assert P.robust.classifier.budgets
+    assert P.control == replace(P.robust, classifier=replace(P.robust.classifier, budgets=()))
+    assert P.upsampled_lenet.schedule.epochs == P.upsampled_resnet.schedule.epochs
+    assert P.upsampled_lenet.schedule.batch == P.upsampled_resnet.schedule.batch
+    assert P.exact_vae == presets.get("02_mnist32_generation", preset).estimators

@@ -137,6 +137,79 @@ def test_starts_are_as_described(net, images):
     assert float(start.norm()) == pytest.approx(EPS / 2)
 
 
+# Short gradients, and none
+
+
+def saturated(size):
+    """A linear net whose probability of class 0 is all but one at x > 0, in double precision."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, bias=False)).double()
+    with torch.no_grad():
+        net[1].weight.copy_(torch.stack([torch.ones(16), -torch.ones(16)]) * size)
+    return net
+
+
+def test_an_attack_follows_a_gradient_however_short():
+    """The edge of the ball, in the one direction that helps; with steps as long as the gradient it would stay."""
+    x, y = torch.full((1, 1, 4, 4), 1.0, dtype=torch.float64), torch.tensor([0])
+    net = saturated(5.0)  # a logit's lead of 160 nats: a gradient of 1e-68
+    assert 0 < length(attack._slope(net, x, y)) < 1e-60
+    found = attack.pgd_l2(net, x, y, 8.0, generator=generator(), steps=50)
+    assert net(found).argmax(1).item() == 1
+    torch.testing.assert_close(found, torch.full_like(x, -1.0), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", [-140, -100, -40, 0, 40, 100])
+def test_directions_are_the_same_at_every_scale(dtype, exponent):
+    v = torch.randn(3, 1, 4, 4, generator=generator()).to(dtype)
+    scaled = torch.ldexp(v.double(), torch.tensor(exponent)).to(dtype)
+    loss_of_digits = 2e-2 if exponent == -140 and dtype == torch.float32 else 0  # numbers below the normal ones
+    for unit in (attack.unit_l2, attack.unit_batch):
+        torch.testing.assert_close(unit(scaled), unit(v), atol=loss_of_digits, rtol=0)
+    torch.testing.assert_close(attack.unit_l2(v).double(), v.double() / length(v.double()).reshape(3, 1, 1, 1))
+    torch.testing.assert_close(
+        torch.ldexp(attack.l2_norm(scaled).double(), torch.tensor(-exponent)), length(v.double()), rtol=2e-2, atol=0
+    )
+    eps = float(torch.ldexp(torch.tensor(1.0, dtype=torch.float64), torch.tensor(exponent)))
+    for project in (attack.project_l2, attack.project_batch):
+        shortened = torch.ldexp(project(scaled, eps).double(), torch.tensor(-exponent))
+        torch.testing.assert_close(shortened, project(v.double(), 1.0), atol=2e-2, rtol=0)
+
+
+def test_where_no_gradient_is_left_it_is_said():
+    x = torch.stack([torch.full((1, 4, 4), size, dtype=torch.float64) for size in (1.0, 30.0)])
+    net, y = saturated(5.0), torch.tensor([0, 0])
+    assert attack.stuck(net, x, y).tolist() == [False, True]  # exp(-4,800) is zero
+    assert attack.stuck(net, x, 1 - y).tolist() == [False, False]
+    assert attack.stuck(net.float(), x.float(), y).tolist() == [True, True]  # and so is exp(-160) beside one
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize("limits", [(0.0, 0.5), (0.5, 1.0), (0, 0)])
+@pytest.mark.parametrize("method", [attack.pgd_l2, attack.pgd_linf])
+def test_images_outside_of_the_limits_are_refused(net, images, method, limits):
+    with pytest.raises(ValueError, match=r"limits = .*the images run from"):
+        method(net, *images, EPS, generator=generator(), steps=2, limits=limits)
+
+
+def test_limits_forgive_what_rounding_has_done(net, images):
+    x = (images[0] / images[0].max()).float() * (1 + 1e-7)
+    assert attack.pgd_l2(net.float(), x, images[1], EPS, generator=generator(), steps=2, limits=(0, 1)).max() <= 1
+
+
+@pytest.mark.parametrize("method", [attack.pgd_l2, attack.pgd_linf, attack.pgd_l2_batch])
+@pytest.mark.parametrize(("eps", "steps"), [(-1.0, 3), (float("nan"), 3), (float("inf"), 3), (1.0, 0)])
+def test_balls_and_steps_that_cannot_be_are_refused(net, images, method, eps, steps):
+    with pytest.raises(ValueError, match=r"eps = .*: write|steps = 0: write"):
+        method(net, *images, eps, generator=generator(), steps=steps)
+
+
+@pytest.mark.parametrize("method", [attack.pgd_l2, attack.pgd_linf, attack.pgd_l2_batch])
+def test_one_label_for_many_images_is_refused(net, images, method):
+    with pytest.raises(ValueError, match="batch"):
+        method(net, images[0], images[1][:1], EPS, generator=generator(), steps=2)
+
+
 # Its parts
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from pags import attribution, tangent
+from pags import attribution, tangent, train
 
 
 def generator(seed=0):
@@ -99,10 +99,10 @@ def test_integrated_gradients_are_captums(net, x, target, times_input, baseline)
 
 def test_smoothgrad_is_captums_at_the_same_noise(net, x, target):
     net, x = net.float(), x.float()  # in which captum draws its noise
-    for i in range(len(x)):  # captum draws all copies of one image in a row, and so do we if there is one image
+    for i in range(len(x)):  # captum draws all copies of one image in a row, and so do we
         one, label = x[i : i + 1], target[i : i + 1]
         with torch.random.fork_rng():
-            torch.manual_seed(i)
+            torch.manual_seed(int(torch.randint(2**63 - 1, (1,), generator=generator(i))))
             method = captum.attr.NoiseTunnel(captum.attr.Saliency(net))
             options = {"nt_type": "smoothgrad", "nt_samples": 25, "stdevs": 0.02, "target": label, "abs": False}
             expected = method.attribute(one.clone().requires_grad_(), **options)
@@ -217,9 +217,94 @@ def test_attributions_need_no_gradient_mode_and_no_trainable_net(net, x, target,
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("method", ["gradient", "input x gradient", "integrated gradients"])
-def test_batches_change_nothing(net, x, method):
-    torch.testing.assert_close(attribution.in_batches(METHODS[method], net, x, batch=3), METHODS[method](net, x))
+# Batches, and shapes against them
+
+
+TARGETED = {name: method for name, method in METHODS.items() if name != "smoothgrad"} | {
+    "guided backprop": lambda net, x, target=None: attribution.guided_backprop(make_net(nn.ReLU), x, target)
+}
+
+
+@pytest.mark.parametrize("method", TARGETED)
+@pytest.mark.parametrize("batch", [1, 3, 4])
+def test_batches_change_nothing(net, x, target, method, batch):
+    apply, method = attribution.in_batches, TARGETED[method]
+    torch.testing.assert_close(apply(method, net, x, batch=batch), method(net, x))
+    explained = method(net, x, target)
+    torch.testing.assert_close(
+        apply(lambda net, x, target: method(net, x, target), net, x, batch=batch, target=target), explained
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 8, 8), (1, 5, 5)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_noise_does_not_depend_on_the_size_of_a_batch(size, batch):
+    x = torch.rand(4, *size, generator=generator(1), dtype=torch.float64)
+    with train.seeded(0):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 3), nn.Softplus(), nn.Linear(3, 3)).double()
+    for method in attribution.METHODS.values():
+        whole = method(net, x, generator=generator(), samples=3)
+        parts = attribution.in_batches(method, net, x, batch=batch, generator=generator(), samples=3)
+        torch.testing.assert_close(parts, whole)
+    for i in range(4):  # and neither does what stands behind an image
+        first = attribution.smoothgrad(net, x[: i + 1], generator=generator(), sigma=0.5, samples=3)
+        torch.testing.assert_close(
+            first, attribution.smoothgrad(net, x, generator=generator(), sigma=0.5, samples=3)[: i + 1]
+        )
+
+
+@pytest.mark.parametrize("method", TARGETED)
+@pytest.mark.parametrize("one", [1, torch.tensor(1), torch.tensor([1])])
+def test_one_class_for_all_images_explains_them_all(net, x, method, one):
+    method = TARGETED[method]
+    assert torch.equal(method(net, x, one), method(net, x, torch.tensor([1, 1, 1, 1])))
+
+
+@pytest.mark.parametrize("method", [*TARGETED, "smoothgrad"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (torch.tensor([0, 1]), r"target has the shape \(2,\): write \(4,\)"),
+        (torch.tensor([[0], [1], [2], [0]]), "target has the shape"),
+        (torch.tensor([0, 1, 2, 3]), "target runs from 0 to 3: write classes from 0 to 2"),
+        (torch.tensor([0, 1, 2, -100]), "target runs from -100"),
+        (torch.tensor([0.0, 1.0, 2.0, 0.0]), "whole numbers"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(net, x, method, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        (TARGETED | METHODS)[method](net, x, wrong)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4])
+@pytest.mark.parametrize(
+    "baseline", [0.3, torch.tensor(0.3), torch.full((1, 8, 8), 0.3), torch.full((1, 1, 8, 8), 0.3), None]
+)
+def test_a_baseline_goes_with_its_image(net, x, target, baseline, batch):
+    wanted = attribution.integrated_gradients(net, x, target, baseline=x.flip(0) if baseline is None else 0.3)
+    baseline = x.flip(0) if baseline is None else baseline.double() if isinstance(baseline, torch.Tensor) else baseline
+    for found in (
+        attribution.integrated_gradients(net, x, target, baseline=baseline),
+        attribution.in_batches(attribution.integrated_gradients, net, x, batch=batch, target=target, baseline=baseline),
+    ):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 8, 8), (8, 8), (4,), (1, 1, 1, 8, 8)])
+def test_a_baseline_that_does_not_fit_is_refused(net, x, shape):
+    for batch in (1, 3, 4):
+        with pytest.raises(ValueError, match="baseline has the shape"):
+            attribution.in_batches(attribution.integrated_gradients, net, x, batch=batch, baseline=torch.zeros(shape))
+
+
+def test_in_batches_refuses_tensors_that_it_cannot_share_out(net, x):
+    with pytest.raises(ValueError, match="'sigma'"):
+        attribution.in_batches(attribution.smoothgrad, net, x, generator=generator(), sigma=torch.rand(4, 1, 1, 1))
+
+
+def test_smoothgrad_of_no_samples_is_refused(net, x):
+    with pytest.raises(ValueError, match="samples = 0"):
+        attribution.smoothgrad(net, x, generator=generator(), samples=0)
 
 
 def test_fractions_name_the_papers_methods(net, x):

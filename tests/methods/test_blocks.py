@@ -263,3 +263,12 @@ def test_an_export_that_cannot_be_meant_is_one_line_and_leaves_nothing(few_strok
     assert said in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_null_share_does_not_depend_on_the_size_of_an_attribution(power, scale):
+    E = torch.tensor([3.0, 1.0]).reshape(1, 1, 2, 1)
+    signal = torch.tensor([True, False]).reshape(1, 1, 2, 1)
+    share = 1 / (1 + 3**power)
+    torch.testing.assert_close(blocks.null_share(scale * E, signal, power=power), torch.tensor([share]))

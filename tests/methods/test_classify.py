@@ -7,6 +7,7 @@ import torch
 
 from pags import attack, classify, data, nets, train
 from pags.artifacts import Artifact
+from pags.errors import UsageError
 
 CPU = torch.device("cpu")
 SCHEDULE = train.Schedule(epochs=2, batch=16, lr=1e-3)
@@ -144,3 +145,15 @@ def test_simplenet_scales_its_channels():
     widths = [[m.out_channels for m in net.modules() if isinstance(m, torch.nn.Conv2d)] for net in (wide, narrow)]
     assert widths[0] == [64, 128, 128, 128, 128, 128, 256, 256, 256, 512, 2048, 256, 256]
     assert widths[1] == [w // 8 for w in widths[0]]
+
+
+def test_one_class_is_refused():
+    images = data.dataset("sevens", "train", torch.rand(8, 1, 12, 12), torch.zeros(8).long(), 1)
+    with pytest.raises(UsageError, match="data 'sevens' has one class"):
+        fit(CONFIG, images)
+
+
+def test_images_too_small_for_lenet_are_refused():
+    assert nets.lenet(6)(torch.rand(2, 1, 6, 6)).shape == (2, 10)
+    with pytest.raises(ValueError, match="5 x 6 pixels"):
+        nets.lenet((5, 6))

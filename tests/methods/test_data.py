@@ -1,5 +1,6 @@
 """Data sets: what is right goes through unchanged, what is wrong gets one line that says what to write instead."""
 
+import hashlib
 import io
 import shutil
 import struct
@@ -333,7 +334,59 @@ def test_short_heads_of_torchvisions_files_are_called_damaged(little_mnist, part
         assert "damaged" in refusal(lambda: load(little_mnist, "mnist"), PagsError)
 
 
+# The released VAE
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    """A file of weights in place of the one that is released, and its checksum."""
+    path = tmp_path / "elsewhere" / "model.pt"
+    path.parent.mkdir()
+    torch.save({"decoder.lin1.weight": torch.arange(6.0).reshape(2, 3)}, path)
+    monkeypatch.setattr(data, "BTCVAE_SOURCE", path.as_uri())
+    monkeypatch.setattr(data, "BTCVAE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+def test_the_released_vae_is_fetched_and_read(tmp_path, release):
+    path = data.fetch("btcvae", tmp_path / "data")
+    assert path == tmp_path / "data" / "weights" / "btcvae_mnist.pt"
+    assert path.read_bytes() == release.read_bytes()
+    found = data.btcvae(tmp_path / "data")
+    assert torch.equal(found["decoder.lin1.weight"], torch.arange(6.0).reshape(2, 3))
+
+
+def test_another_file_than_the_release_is_neither_fetched_nor_read_and_fetching_mends_it(tmp_path, release):
+    assert "pags data fetch btcvae" in refusal(lambda: data.btcvae(tmp_path), PagsError)
+    right = release.read_bytes()
+    release.write_bytes(right[:-1] + b"!")
+    assert "not the released file" in refusal(lambda: data.fetch("btcvae", tmp_path), PagsError)
+    assert not (tmp_path / data.BTCVAE).exists()
+    (tmp_path / data.BTCVAE).parent.mkdir(exist_ok=True)
+    (tmp_path / data.BTCVAE).write_bytes(right[: len(right) // 2])
+    line = refusal(lambda: data.btcvae(tmp_path), PagsError)
+    assert "damaged" in line
+    assert "pags data fetch btcvae" in line
+    release.write_bytes(right)
+    data.fetch("btcvae", tmp_path)
+    assert data.btcvae(tmp_path).keys() == {"decoder.lin1.weight"}
+
+
+def test_without_a_network_nothing_is_written(tmp_path, release):
+    release.unlink()
+    assert "could not be downloaded" in refusal(lambda: data.fetch("btcvae", tmp_path), PagsError)
+    assert not (tmp_path / data.BTCVAE).exists()
+
+
 # Real data
+
+
+def test_the_release_is_bordt_et_als_vae_of_ten_latents(real_data):
+    if not (real_data / data.BTCVAE).exists():
+        pytest.skip("needs the released VAE: pags data fetch btcvae")
+    found = data.btcvae(real_data)
+    assert found["decoder.lin1.weight"].shape == (256, 10)
+    assert found["encoder.mu_logvar_gen.bias"].shape == (20,)
 
 
 @pytest.mark.slow

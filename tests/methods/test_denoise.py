@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 import torch
 from torch import nn
 
 from pags import artifacts, data, denoise, train
+from pags.errors import UsageError
 
 
 class Zero(nn.Module):
@@ -75,3 +77,27 @@ def test_on_a_gaussian_data_set_training_approaches_the_closed_form():
     assert error.mean() < 0.4 * (untrained - exact).norm(dim=1).mean()
     assert info["history"][-1]["loss"] < info["history"][0]["loss"]
     assert not denoiser.training
+
+
+@pytest.mark.parametrize(("h", "w"), [(8, 8), (9, 15), (20, 20), (28, 28), (28, 20)])
+def test_images_of_any_size_from_eight_on_are_denoised(h, w):
+    g = torch.Generator().manual_seed(0)
+    images = data.dataset("noise", "train", torch.rand(3, 1, h, w, generator=g), torch.tensor([0, 1, 0]), 2)
+    config = denoise.Config(train.Schedule(1, 2, 1e-3), labels=True, width=4, hidden=8)
+    denoiser = denoise.load(artifacts.Artifact(*denoise.fit(config, images, seed=0, device=torch.device("cpu")), ""))
+    assert denoise.score(denoiser, images.x, 0.5, images.y).shape == images.x.shape
+
+
+def test_images_that_are_too_small_or_all_alike_are_refused():
+    with pytest.raises(ValueError, match="7 x 8 pixels"):
+        denoise.UNet((1, 7, 8), 2)
+    images = data.dataset("black", "train", torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 0]), 2)
+    with pytest.raises(UsageError, match=r"'black'.*all alike"):
+        denoise.fit(denoise.Config(train.Schedule(1, 2, 1e-3), labels=True), images, seed=0, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.1, float("nan")])
+def test_a_noise_level_of_nothing_is_refused(sigma):
+    denoiser = denoise.Denoiser(Zero(), torch.zeros(1, 2, 2), 0.3, 10)
+    with pytest.raises(ValueError, match="noise levels above zero"):
+        denoise.score(denoiser, torch.rand(3, 1, 2, 2), sigma)

@@ -257,3 +257,21 @@ def test_an_autoencoder_learns_repeats_itself_and_is_loaded_frozen(images):
     assert not any(p.requires_grad for p in net.parameters())
     error = (net(images.x) - images.x).square().flatten(1).sum(1).mean()
     assert float(error) == pytest.approx(info["history"][-1]["loss"], rel=0.2)
+
+
+def test_a_given_vae_takes_the_place_of_training_one(manifold, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
+    monkeypatch.setattr(vae, "fit", None)  # nobody may train one
+    config = generate.Config(
+        data="strokes",
+        n=64,
+        vae=vae.Config(latents=10, schedule=SCHEDULE),
+        labeller=generate.Labeller(width=0.125, n=32, schedule=SCHEDULE),
+        draw=generate.Draw(train=12, test=6, reject=False),
+    )
+    made = generate.build(config, seed=0, manifold=manifold)
+    assert made.vae.latents == 3
+    assert made.test.latents.shape == (6, 3)
+    torch.testing.assert_close(made.test.x, made.vae.decode(made.test.latents))
+    assert manifold in made.artifacts
+    assert made.active == vae.active(made.vae, made.source.x)

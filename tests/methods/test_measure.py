@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pags import artifacts, classify, data, measure, regularize, robustness, similarity, train
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 CPU = torch.device("cpu")
 CLASSIFIER = classify.Config(train.Schedule(epochs=2, batch=16, lr=1e-2), net="linear", pgd_steps=2)
@@ -65,3 +65,11 @@ def test_the_fingerprint_is_that_of_the_content(at):
     assert same.fingerprint == at.fingerprint
     assert measure.probe(at.x, at.basis, -at.score, at.test).fingerprint != at.fingerprint
     assert measure.probe(at.x, at.basis, at.score, at.test, {"w": torch.ones(1)}).fingerprint != at.fingerprint
+
+
+def test_images_too_small_for_lpips_are_refused_before_anything_is_trained():
+    small = data.load("strokes", "test", n=4, size=28)
+    basis, score = torch.zeros(4, 784, 2), torch.zeros_like(small.x)
+    measure.probe(small.x, basis, score, small)
+    with pytest.raises(UsageError, match="28 x 28 pixels: this measure needs at least 31 x 31; set lpips to false"):
+        measure.probe(small.x, basis, score, small, {"features.0.weight": torch.zeros(1)})

@@ -44,9 +44,19 @@ def test_explaining_is_training_and_then_asking(images):
     got = artifacts.cached(replicate.explained, NET, images, probe, seed=3)
     net = classify.load(artifacts.cached(classify.fit, NET, images, seed=3))
     gradient = tangent.fraction_in(probe.basis, attribution.gradient(net, probe.x))
-    assert torch.equal(got.tensors["gradient"], gradient)
-    assert got.tensors["Input x Gradient"].shape == (8,)
+    torch.testing.assert_close(got.tensors["gradient"].norm(dim=1), gradient)
+    assert got.tensors["Input x Gradient"].shape == (8, 3)
     assert got.info["accuracy"] == float((net(probe.x).argmax(1) == 0).float().mean())
+
+
+def test_asking_a_trained_net_trains_nothing(images):
+    probe, trained = a_probe(), artifacts.cached(classify.fit, NET, images, seed=3)
+    config = replicate.Explanation(samples=3)
+    got = artifacts.cached(replicate.asked, config, trained, probe, seed=0)
+    path = attribution.integrated_gradients(classify.load(trained), probe.x, steps=3, times_input=False)
+    fraction = tangent.fraction_in(probe.basis, path)
+    torch.testing.assert_close(got.tensors["Integrated Gradients"].norm(dim=1), fraction)
+    assert got.tensors.keys() == attribution.METHODS.keys()
 
 
 def test_the_pipeline_depends_on_its_seed_alone(images):
@@ -59,19 +69,24 @@ def test_the_pipeline_depends_on_its_seed_alone(images):
     )
     place = replicate.Place(images.fingerprint, paths.DATA)
     config = replicate.Generative(manifold, NET, 8)
-    first, again, other = (replicate.generative(config, place, seed=seed, device=CPU)[0] for seed in (1, 1, 3))
+    (first, info), (again, _), (other, _) = (
+        replicate.generative(config, place, seed=seed, device=CPU) for seed in (1, 1, 3)
+    )
+    assert 0 <= info["active"] <= 4
     assert first.keys() == attribution.METHODS.keys()
     assert all(torch.equal(values, again[name]) for name, values in first.items())
     assert not torch.equal(first["gradient"], other["gradient"])
 
 
 def test_a_reconstruction_lies_on_the_manifold_that_explains_it(images):
-    config = replicate.Reconstructive(autoencoder.Config(latents=5, schedule=ONCE, width=8), NET, explain=6)
+    config = replicate.Reconstructive(autoencoder.Config(latents=5, schedule=ONCE, width=8), NET, explain=6, shown=4)
     held_out = data.load("strokes", "test", n=10)
     got = artifacts.cached(replicate.reconstructive, config, images, held_out, seed=0)
     assert (got.info["k"], got.info["d"]) == (5, 1024)
-    assert all(values.shape == (6,) for values in got.tensors.values())
-    assert 0 < got.tensors["random"].mean() < 3 * tangent.chance_level(5, 1024)
+    assert {got.tensors[name].shape for name in attribution.METHODS} == {(6, 5)}
+    assert 0 < got.tensors["random"].norm(dim=1).mean() < 3 * tangent.chance_level(5, 1024)
+    assert got.tensors["picture"].shape == got.tensors["map gradient"].shape == (4, 1, 32, 32)
+    assert 0 < got.info["missed"] < 3
 
 
 def test_upsampling_images_and_jacobians_is_one_linear_map(images):

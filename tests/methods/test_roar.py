@@ -240,3 +240,9 @@ def test_the_gradient_of_the_loss_is_never_rounded_to_zero():
     E = roar.attribute(roar.Scheme("loss gradient"), net, torch.rand(5, 1, 4, 4), generator=seeded())
     assert E.dtype == torch.float64
     assert (E.abs().flatten(1).sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("share", [20, 1.01, -0.1, float("nan")])
+def test_a_share_in_percent_is_refused(share):
+    with pytest.raises(ValueError, match=r"share = .*: write a number from 0 to 1"):
+        roar.kept(torch.arange(4)[None], share)

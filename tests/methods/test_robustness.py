@@ -132,3 +132,29 @@ def test_every_image_has_its_digit_and_the_letter_one_above_the_other():
     assert torch.equal(halves[rows, 1 - made.place], distractor.letter(32).expand(200, -1, -1))
     assert torch.equal(made.images.y, source.y)
     assert 70 < int(made.place.sum()) < 130
+
+
+@pytest.mark.parametrize("size", [1e-25, 1.0, 1e15])
+def test_relative_robustness_does_not_depend_on_the_size_of_the_function(basis, size):
+    x, E = X.float(), drawn(7, 64, seed=3).float()
+    found = robustness.relative(
+        lambda v: size * (v.flatten(1) * E).sum(1),
+        x,
+        (size * E).reshape(x.shape),
+        basis.float(),
+        sigma=0.1,
+        draws=1,
+        generator=generator(),
+    )
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, robustness.alignment(basis.float(), E), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
+def test_noise_of_no_size_is_refused(basis, sigma):
+    with pytest.raises(ValueError, match=r"sigma = .*: write a number above zero"):
+        robustness.relative(
+            lambda v: v.flatten(1).sum(1), X, torch.ones_like(X), basis, sigma=sigma, draws=1, generator=generator()
+        )
+    with pytest.raises(ValueError, match=r"sigma = .*: write a number above zero"):
+        robustness.relative_noise(nn.Flatten(), X, X > 0.5, sigma=sigma, generator=generator())

@@ -133,3 +133,42 @@ def test_the_bayes_classifier_knows_the_digit():
     assert torch.equal(known.log_p.argmax(1), y[:4])
     assert ((known.ess > 0).sum(1) == 2).all()
     assert torch.equal(known.ess == 0, known.log_p_error.isinf())
+
+
+def known(n=3, classes=2):
+    """What might be known of n images of 4 pixels."""
+    log_p, mean = torch.randn(n, classes), torch.randn(n, classes, 4)
+    return score.Exact(log_p, mean, log_p, log_p, log_p, mean)
+
+
+@pytest.mark.parametrize(("y", "words"), [([0, 1], "y has the shape"), ([0, 1, 2], "y runs from 0 to 2")])
+def test_labels_that_do_not_fit_are_refused(y, words):
+    with pytest.raises(ValueError, match=words):
+        score.bayes_gradient(known(), torch.tensor(y), 0.5)
+    with pytest.raises(ValueError, match=words):
+        score.conditional(known(), torch.zeros(3, 4), torch.tensor(y), 0.5)
+
+
+def test_one_label_for_all_images_is_that_of_each():
+    some = known()
+    for one in (torch.tensor(1), torch.tensor([1])):
+        many = torch.full((3,), 1)
+        assert torch.equal(score.bayes_gradient(some, one, 0.5), score.bayes_gradient(some, many, 0.5))
+
+
+def test_odds_of_one_class_are_refused():
+    with pytest.raises(ValueError, match="two classes"):
+        score.bayes_gradient(known(classes=1), torch.zeros(3).long(), 0.5)
+
+
+def test_no_noise_has_no_score():
+    with pytest.raises(ValueError, match="sigma = 0: write"):
+        score.exact([linear()[0]], torch.zeros(1, 6), 0, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e12])
+def test_distinct_candidates_are_found_however_far_below_the_first_they_are(scale):
+    u = torch.tensor([[[0.0], [0.1], [5.0], [9.0]]])
+    value = torch.tensor([[0.0, -1.0, -2.0 * scale, -math.inf]])
+    assert score.distinct(u, value, 2).flatten().tolist() == [0.0, 5.0]
+    assert score.distinct(u, value, 3).flatten().tolist() == [0.0, 5.0, 0.0]  # an impossible one comes last

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from pags import data, paths, similarity
 from pags.errors import PagsError, UsageError
@@ -139,3 +140,34 @@ def test_the_published_example_pair():
     found = {name: read(f"{name}.png") for name in ("ex_ref", "ex_p0", "ex_p1")}
     distance = [1 - float(alike(found["ex_ref"], found[name])) for name in ("ex_p0", "ex_p1")]
     assert distance == pytest.approx([0.722, 0.138], abs=1e-3)
+
+
+# Scales and sizes
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1.0, 1e30])
+def test_no_measure_depends_on_the_length_of_a_map(scale):
+    E, S = drawn(3, 1, 12, 12).float(), drawn(3, 1, 12, 12, seed=1).float()
+    basis = torch.linalg.qr(drawn(3, 144, 5, seed=2).float()).Q
+    loose = {"atol": 5e-3, "rtol": 0}  # below the normal numbers digits are lost
+    torch.testing.assert_close(similarity.scaled(scale * E), similarity.scaled(E), **loose)
+    torch.testing.assert_close(similarity.ssim(scale * E, S), similarity.ssim(E, S), **loose)
+    torch.testing.assert_close(similarity.cosine(basis, scale * E, S), similarity.cosine(basis, E, S), **loose)
+    assert similarity.cosine(basis, E, S).abs().min() > 1e-2
+
+
+def test_a_map_without_a_tangent_part_has_cosine_zero():
+    basis = torch.eye(144)[None, :, :5].double()
+    E = torch.cat([torch.zeros(1, 5), torch.ones(1, 139)], 1).reshape(1, 1, 12, 12).double()
+    assert similarity.cosine(basis, E, drawn(1, 1, 12, 12)).tolist() == [0.0]
+
+
+def test_maps_that_are_too_small_are_refused():
+    with pytest.raises(ValueError, match="10 x 12 pixels: this measure needs at least 11 x 11"):
+        similarity.ssim(drawn(2, 1, 10, 12), drawn(2, 1, 10, 12))
+    names = {f"features.{i}.{kind}" for i in (0, 3, 6, 8, 10) for kind in ("weight", "bias")}
+    shapes = dict(torchvision.models.alexnet(weights=None).named_parameters())
+    alike = similarity.lpips({name: torch.zeros_like(shapes[name]) for name in names})
+    assert alike(torch.rand(2, 1, 31, 31), torch.rand(2, 1, 31, 31)).shape == (2,)
+    with pytest.raises(ValueError, match="30 x 31 pixels: this measure needs at least 31 x 31"):
+        alike(torch.rand(2, 1, 30, 31), torch.rand(2, 1, 30, 31))

@@ -160,3 +160,12 @@ def test_lenet_reads_97_percent_of_the_digits():
     made = classify.fit(config, images, seed=0, device=torch.device("cpu"))
     net = classify.load(artifacts.Artifact(*made, ""))
     assert float(train.correct(net, held_out.x, held_out.y).mean()) >= 0.97
+
+
+@pytest.mark.parametrize("n", [1, 5, 9])
+def test_fewer_than_ten_are_drawn(n):
+    few = data.load("strokes", "train", n=n)
+    assert few.x.shape == (n, 1, 32, 32)
+    assert len(few.y.unique()) == n
+    assert few.classes == 10
+    assert (few.x.flatten(1).amax(1) > 0.5).all()

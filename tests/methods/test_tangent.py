@@ -237,3 +237,11 @@ def test_upsampling_a_plane_keeps_it():
     big = tangent.upsample(image, 8)[0, 0, 1:-1, 1:-1]  # the border repeats the outermost pixels
     torch.testing.assert_close(big.diff(dim=0), torch.full((5, 6), 1.0).double())
     torch.testing.assert_close(big.diff(dim=1), torch.full((6, 5), 0.5).double())
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-44, 1e30])
+def test_the_fraction_of_a_vector_does_not_depend_on_its_length(scale):
+    basis = torch.eye(4)[None, :, :2]
+    v = torch.tensor([[3.0, 0.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    found = tangent.fraction_in(basis, scale * v)
+    torch.testing.assert_close(found, torch.tensor([0.6, math.nan]), equal_nan=True, atol=0.02, rtol=0)

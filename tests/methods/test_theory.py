@@ -185,3 +185,16 @@ def test_predictive_power_is_that_of_the_best_function(n, seed):
     at = 2 * x[:, 0] + x[:, 1]
     best = max((torch.tensor(f)[at] == y).sum() for f in itertools.product(range(3), repeat=4))
     assert theory.predictive_power(x, y) == pytest.approx(float(best) / n)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.1, float("nan")])
+def test_noise_of_no_size_is_refused(sigma):
+    x = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    for call in (
+        lambda: theory.quadratic_robustness(x[0], torch.eye(3).double(), torch.eye(3).double(), sigma),
+        lambda: theory.log_decaying_circle(x, sigma),
+        lambda: theory.log_noisy_circle(x[:, :2], sigma),
+    ):
+        with pytest.raises(ValueError, match=r"sigma = .*: write a number above zero"):
+            call()
+    assert theory.log_decaying_circle(x, float("inf")).isfinite().all()

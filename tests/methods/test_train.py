@@ -1,6 +1,7 @@
 """The training loop: resuming, seeding, schedules, objectives."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from pags import attack, train
 from pags.artifacts import Checkpoint
+from pags.errors import UsageError
 
 SCHEDULES = {
     "adam": train.Schedule(epochs=4, batch=8, lr=1e-2, drops=(2,)),
@@ -305,3 +307,48 @@ def test_predictions_are_the_nets_in_any_batch(points):
     torch.testing.assert_close(train.predict(net, x, batch=4), net(x).detach())
     assert not train.predict(net, x).requires_grad
     assert torch.equal(train.correct(net, x, y), (net(x).argmax(1) == y).float())
+
+
+# Remainders and small sizes
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "sizes"),
+    [(8, 4, [4, 4]), (10, 4, [4, 4, 2]), (9, 4, [4, 5]), (5, 4, [5]), (1, 4, [1]), (3, 2, [3]), (3, 1, [1, 1, 1])],
+)
+def test_one_that_is_left_over_joins_the_batch_before(n, batch, sizes):
+    schedule = train.Schedule(epochs=2, batch=batch, lr=1e-2)
+    plan = list(train.batches(n, schedule, seed=0))
+    assert [len(rows) for _, _, rows, _ in plan] == 2 * sizes
+    assert [step for _, step, _, _ in plan] == list(range(2 * len(sizes)))
+    assert schedule.steps(n) == len(sizes)
+    assert sorted(torch.cat([rows for epoch, _, rows, _ in plan if epoch == 1]).tolist()) == list(range(n))
+
+
+def test_a_remainder_of_one_trains_a_net_with_batch_normalisation(points):
+    x, y = (part[:17] for part in points)  # two batches of eight, and one more
+    history = fit(make_net(), (x, y))
+    assert len(history) == 4
+    assert all(math.isfinite(entry["loss"]) for entry in history)
+
+
+@pytest.mark.parametrize(("n", "batch"), [(1, 8), (5, 1)])
+def test_batches_of_one_are_refused_where_they_have_no_statistics(points, n, batch):
+    schedule = train.Schedule(epochs=1, batch=batch, lr=1e-2)
+    with pytest.raises(UsageError, match=f"batch = {batch}, {n} images"):
+        fit(make_net(), tuple(part[:n] for part in points), schedule)
+    fit(nn.Linear(6, 3), tuple(part[:n] for part in points), schedule)
+
+
+def test_as_many_labels_as_images_are_asked_for(points):
+    x, y = points
+    for wrong in ((x, y[:1]), (x[:1], y), (x[:0], y[:0])):
+        with pytest.raises(ValueError, match="examples: give as many of each"):
+            fit(make_net(), wrong)
+    for wrong in (y[:1], y[:, None]):
+        with pytest.raises(ValueError, match="labels of the shape"):
+            train.correct(make_net().eval(), x, wrong)
+
+
+def test_the_largest_seed_trains(points):
+    assert len(fit(make_net(), points, seed=2**31 + 10**6)) == 4

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pags import data, train, vae
+from pags.errors import PagsError, UsageError
 
 CPU = torch.device("cpu")
 
@@ -240,3 +241,80 @@ def test_evaluation_is_per_image_and_the_same_in_batches(model, images):
     torch.testing.assert_close(whole["kl"], vae.kl(mu, logvar))
     expected = vae.reconstruction(model, images.x[:20], vae.sample(mu, logvar, generator())).detach()
     torch.testing.assert_close(whole["reconstruction"], expected)
+
+
+# Small sizes
+
+
+def small(n, size=32):
+    return data.load("strokes", "train", n=n, size=size)
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+@pytest.mark.parametrize(("n", "batch"), [(9, 4), (2, 2), (3, 64)])
+def test_every_remainder_is_trained_on(n, batch, corrected):
+    config = vae.Config(latents=3, schedule=train.Schedule(1, batch, 1e-3), corrected=corrected)
+    _, info = vae.fit(config, small(n), seed=0, device=CPU)
+    assert math.isfinite(info["history"][0]["loss"])
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "size", "words"), [(9, 1, 32, "batch = 1, n = 9"), (1, 4, 32, "n = 1"), (4, 4, 28, "32 x 32")]
+)
+def test_what_cannot_be_trained_on_is_refused_before(n, batch, size, words):
+    with pytest.raises(UsageError, match=words):
+        vae.fit(vae.Config(latents=3, schedule=train.Schedule(1, batch, 1e-3)), small(n, size), seed=0, device=CPU)
+
+
+def test_one_example_alone_has_no_estimate():
+    for weights in (vae.stratified_weights, vae.released_weights):
+        with pytest.raises(ValueError, match="at least two"):
+            weights(1, 10)
+
+
+def test_the_evaluation_draws_the_same_in_batches_of_every_size():
+    with train.seeded(0):
+        model = vae.VAE(3).eval()
+    whole = vae.evaluate(model, small(7).x, generator=generator())
+    for batch in (1, 3):
+        for name, values in vae.evaluate(model, small(7).x, generator=generator(), batch=batch).items():
+            torch.testing.assert_close(values, whole[name])
+
+
+# The released model
+
+
+def released_names(state, k):
+    """A state dict of `VAE` under the released names, means and log-variances of its encoder alternating."""
+    layers = {(half, place): name for half, names in vae.RELEASED.items() for name, place in names.items()}
+    renamed = {}
+    for key, tensor in state.items():
+        half, place, kind = key.split(".")
+        name = layers[half, int(place)]
+        mixed = torch.stack([tensor[:k], tensor[k:]], 1).flatten(0, 1) if name == "mu_logvar_gen" else tensor
+        renamed[f"{half}.{name}.{kind}"] = mixed
+    return renamed
+
+
+def test_a_released_state_dict_becomes_the_same_vae():
+    with train.seeded(0):
+        model = vae.VAE(3).eval()
+    artifact = vae.released(released_names(model.state_dict(), 3))
+    loaded, x = vae.load(artifact), torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    for got, expected in zip(loaded.encode(x), model.encode(x), strict=True):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(loaded.decode(torch.ones(2, 3)), model.decode(torch.ones(2, 3)))
+    assert len(artifact.fingerprint) == 64
+
+
+def test_the_released_model_reconstructs_mnist_as_its_log_says():
+    try:
+        weights, images = data.btcvae(), data.load("mnist", "test", n=1000)
+    except PagsError:
+        pytest.skip("needs mnist and btcvae in the data directory")
+    model = vae.load(vae.released(weights))
+    found = vae.evaluate(model, images.x, generator=torch.Generator().manual_seed(0))
+    assert float(found["reconstruction"].mean()) == pytest.approx(147.7, abs=3)
+    log = [1.95, 0.342, 0.0011, 1.34, 0.537, 1.79, 0.703, 0.0009, 1.90, 0.802]  # its order of the latents
+    assert found["kl"].mean(0).tolist() == pytest.approx(log, rel=0.1, abs=0.002)
+    assert vae.active(model, images.x) == 8

@@ -1,15 +1,18 @@
 """The command `pags`: run chapters, build the pages, show what was found. Exit status 2 is bad input, 1 a failure."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
 import yaml
 
+from pags import LARGEST_SEED
 from pags.errors import PagsError, UsageError
 
+SEED = click.IntRange(0, LARGEST_SEED)
 DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data sets (default: data/).")
 
 
@@ -21,7 +24,7 @@ def command() -> None:
 @command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
 @click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
-@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @DATA_DIR
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter or a field of the preset.")
@@ -58,11 +61,29 @@ def merge(options: dict, pairs: tuple[tuple[str, str], ...]) -> dict:
     return options | {"overrides": overrides}
 
 
+class Core(yaml.SafeLoader):
+    """YAML 1.2's core schema, where 1e-3 is a number, 010 is ten, and 1:30, yes and dates are texts."""
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # none of YAML 1.1's
+
+
+for name, pattern, read in (
+    ("null", r"~|null|Null|NULL|", lambda text: None),
+    ("bool", r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
+    ("int", r"[-+]?[0-9]+", int),
+    ("base", r"0o[0-7]+|0x[0-9a-fA-F]+", lambda text: int(text, 0)),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", float),
+    ("infinite", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", lambda text: float(text.replace(".", ""))),
+):
+    Core.add_implicit_resolver(f"!{name}", re.compile(f"^(?:{pattern})$"), None)
+    Core.add_constructor(f"!{name}", lambda loader, node, read=read: read(node.value))
+
+
 def parsed(name: str, text: str) -> object:
     """The value that `text` means in YAML."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # a ValueError is a date such as 2001-13-45
+        return yaml.load(text, Core)
+    except (yaml.YAMLError, ValueError):  # a ValueError is an integer of more digits than Python reads
         raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
 
 
@@ -157,7 +178,7 @@ def check(name, data_dir) -> None:
 )
 @click.option("--train", default=0, type=click.IntRange(0), help="Training images (default: all there are).")
 @click.option("--test", default=0, type=click.IntRange(0), help="Test images (default: all there are).")
-@click.option("--seed", default=0, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @DATA_DIR
 def export(name, out, classes, data_dir, **settings) -> None:
     """Write a made data set with its masks as npz, and a description as json: pags data export blockmnist --out D."""

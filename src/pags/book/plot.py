@@ -271,11 +271,13 @@ def maps(
     symmetric: bool = True,
     unit: bool = False,
     quantile: float = 0.995,
+    below: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
     """Heat maps (n, h, w) or (n, c, h, w), one row per name; red is positive, blue negative, channels are summed.
 
     Maps that `share` a range ("column", "row" or "all") are cut at one quantile of their pooled absolute values. `unit`
     scales each map to length one first (Bordt et al. 2022, D.1: the released code cuts 0.5 %, the text says 0.005 %).
+    `below` holds words to stand under the maps of a row.
     """
     values = np.stack([_array(v).reshape(len(v), -1, *v.shape[-2:]).sum(1) for v in rows.values()])  # (r, n, h, w)
     if unit:
@@ -285,7 +287,7 @@ def maps(
     cmap, low, ticks = (SIGNED, -1, ["negative", "0", "positive"]) if symmetric else (MAGNITUDE, 0, ["0", "large"])
     colours = cmap((np.clip(scaled if symmetric else np.abs(scaled), low, 1) - low) / (1 - low))  # (r, n, h, w, 4)
     above = {} if images is None else {"image": _colour(images)}
-    fig, (left, bottom, width) = _grid(above | dict(zip(rows, colours, strict=True)), titles, foot=0.42)
+    fig, (left, bottom, width) = _grid(above | dict(zip(rows, colours, strict=True)), titles, foot=0.42, below=below)
     bar = fig.add_axes((left, bottom, width, 0.1 / fig.get_figheight()))
     bar.imshow(np.linspace(0, 1, 101)[None], cmap=cmap, aspect="auto", extent=(low, 1, 0, 1))
     bar.set_xticks(np.linspace(low, 1, len(ticks)), ticks)
@@ -428,23 +430,38 @@ def _pooled(picture: np.ndarray, most: int = 128) -> np.ndarray:
     return picture[: h * step, : w * step].reshape(h, step, w, step, -1).mean((1, 3))
 
 
-def _grid(rows: Mapping[str, np.ndarray], titles: Sequence[str] | None, foot: float = 0.0) -> tuple[Figure, tuple]:
-    """A grid of small pictures with row names; also (left, bottom, width) of the strip at its foot, in figure units."""
+def _grid(
+    rows: Mapping[str, np.ndarray],
+    titles: Sequence[str] | None,
+    foot: float = 0.0,
+    below: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Figure, tuple]:
+    """A grid of small pictures with row names; also (left, bottom, width) of the strip at its foot, in figure units.
+
+    Under the pictures of a row that `below` names stand its words.
+    """
+    below = below or {}
     count, (h, w) = max(map(len, rows.values())), next(iter(rows.values())).shape[1:3]
     theme()
     label, head = 0.15 + 0.088 * max(map(len, rows)), 0.26 if titles else 0.02  # inches, as everything here
     side = min(1.2, (WIDTH - label) / count)
     tall = side * h / w
-    width, height = label + side * count, head + tall * len(rows) + foot
+    line = 0.17  # of words
+    width, height = label + side * count, head + tall * len(rows) + line * len(below) + foot
     fig = Figure(figsize=(width, height))
-    for r, (name, pictures) in enumerate(rows.items()):
-        base = height - head - tall * (r + 1)
+    base = height - head
+    for name, pictures in rows.items():
+        base -= tall
         fig.text((label - 0.1) / width, (base + tall / 2) / height, name, ha="right", va="center")
         for i, picture in enumerate(pictures):
             left = label + i * side
             ax = fig.add_axes((left / width, base / height, 0.965 * side / width, 0.965 * tall / height))
             ax.imshow(_pooled(picture), interpolation="none")
             ax.set_axis_off()
+        for i, word in enumerate(below.get(name, ())):
+            at = (label + (i + 0.48) * side) / width
+            fig.text(at, (base - 0.5 * line) / height, word, ha="center", va="center")
+        base -= line * (name in below)
     for i, title in enumerate(titles or ()):
         fig.text((label + (i + 0.5) * side) / width, 1 - 0.1 / height, title, ha="center", va="center")
     return fig, (label / width, 0.26 / height, min(2.2, side * count) / width)

@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pags import PRESETS, machine, paths
+from pags import LARGEST_SEED, PRESETS, machine, paths
 from pags.errors import PagsError, UsageError
 from pags.files import write_atomically
 
@@ -58,8 +58,8 @@ def begin(
     overrides = {} if overrides is None else overrides
     if not isinstance(preset, str):
         raise UsageError(f"preset = {preset!r}: write one of {', '.join(map(repr, PRESETS))}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UsageError(f"seed = {seed!r}: write a whole number from 0")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed = {seed!r}: write a whole number from 0 to {LARGEST_SEED}")
     if not isinstance(overrides, Mapping) or {type(name) for name in overrides} - {str}:
         raise UsageError(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
@@ -128,11 +128,14 @@ class Run:
 
         return self.use(data.load(name, split, data_dir=self.data_dir, **options))
 
-    def generate(self, config: "generate.Config") -> "generate.Generator":
+    def generate(
+        self, config: "generate.Config", *, manifold: "artifacts.Artifact | None" = None
+    ) -> "generate.Generator":
         """`generate.build` with this run's seed, noted."""
         from pags import generate
 
-        return self.use(generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir))
+        made = generate.build(config, seed=self.seed, device=self.device, data_dir=self.data_dir, manifold=manifold)
+        return self.use(made)
 
     def job(self, make: "artifacts.Maker", config: Any, *inputs: Any, repetition: int = 0) -> "sweep.Job":
         """A job for `grid`; repetition r has the run's seed + r: neighbouring seeds have some in common."""

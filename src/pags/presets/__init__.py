@@ -10,10 +10,10 @@ import typing
 from dataclasses import replace
 from typing import Any
 
-from pags import PRESETS, classify
+from pags import PRESETS, attribution, classify
 from pags.errors import UsageError
 from pags.presets.blockmnist import BlockMnist
-from pags.presets.columns import at
+from pags.presets.columns import Range, at
 from pags.presets.diffroar import Roar
 from pags.presets.exact_score import KnownScore
 from pags.presets.fractions import Fractions
@@ -22,8 +22,8 @@ from pags.presets.off_manifold import OffManifold
 from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
-CHOICES = {"net": tuple(classify.NETS)}
-MAY_BE_ZERO = {"drops", "looks", "robust_looks"}
+CHOICES = {"net": tuple(classify.NETS), "methods": tuple(attribution.METHODS)}
+MAY_BE_ZERO = {"drops", "looks"}
 LARGEST = 10**12
 
 TEMPLATES = {
@@ -73,7 +73,7 @@ def table(chapter: str) -> list[dict[str, Any]]:
 
 def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
     """`config` with the field at the dotted path set to `value`, checked; `whole` is what the user wrote."""
-    hints = typing.get_type_hints(type(config))
+    hints = typing.get_type_hints(type(config), include_extras=True)
     head, *rest = path
     if head not in hints or (rest and not dataclasses.is_dataclass(hints[head])):
         there = flat(config, whole.removesuffix(".".join(path)))
@@ -87,11 +87,16 @@ def _replaced(config: Any, whole: str, path: list[str], value: Any) -> Any:
 
 
 def _checked(kind: Any, name: str, value: Any) -> Any:
-    """`value` as a `kind` (int, float, bool, str, a tuple of one of them, or one of them or None), or a UsageError."""
+    """`value` as a `kind` (int, float, bool, str, a tuple of one of them, or one of them or None), or a UsageError.
+
+    A float may carry a `Range`, as a `Share` does.
+    """
+    inside = None
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, inside = typing.get_args(kind)
     if type(None) in typing.get_args(kind):
-        (kind,) = set(typing.get_args(kind)) - {type(None)}
-        if value is None:
-            return None
+        (some,) = set(typing.get_args(kind)) - {type(None)}
+        return None if value is None else _checked(some, name, value)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{name} = {value!r}: write a list of {_word(kind)}")
@@ -104,13 +109,16 @@ def _checked(kind: Any, name: str, value: Any) -> Any:
     field = name.rpartition(".")[2]
     if field in CHOICES and value not in CHOICES[field]:
         raise UsageError(f"{name} = {value!r}: write one of {', '.join(CHOICES[field])}")
-    least = 1 if kind is int and field not in MAY_BE_ZERO else 0
-    if kind in (int, float) and not least <= value <= LARGEST:
-        raise UsageError(f"{name} = {value!r}: write {_word(kind)} from {least} to {LARGEST}")
+    least, most = inside or Range(1 if kind is int and field not in MAY_BE_ZERO else 0, LARGEST)
+    if kind in (int, float) and not least <= value <= most:
+        raise UsageError(f"{name} = {value!r}: write {_word(kind)} from {least} to {most}")
     return kind(value)
 
 
 def _word(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is tuple:
-        return {int: "whole numbers", float: "numbers", str: "names"}[typing.get_args(kind)[0]]
+        (item, *_) = typing.get_args(kind)
+        return {"a whole number": "whole numbers", "a number": "numbers", "a name": "names"}[_word(item)]
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pags import classify
-from pags.presets.columns import sizes, vary
+from pags.presets.columns import Share, sizes, vary
 from pags.presets.shared import SGD_D
 from pags.train import Schedule
 
@@ -19,7 +19,7 @@ class BlockMnist:
     conv_n: int = sizes(200, 4000, 12_665)  # training images for LeNet and ResNet18
     test: int = sizes(300, 2115, 2115)
     explain: int = sizes(100, 500, 2115)  # test images
-    top: float = 0.05  # share of an image's pixels that counts as highlighted
+    top: Share = 0.05  # share of an image's pixels that counts as highlighted
     mlp: classify.Config = classify.Config(
         schedule=sizes(vary(ADAM, batch=50, lr=2e-3), vary(SGD_D, epochs=40, drops=(20,)), SGD_D),
         net=sizes("narrow_mlp", "mlp", "mlp"),
@@ -45,7 +45,7 @@ class BlockMnist:
     resnet_robust: classify.Config = vary(resnet, budgets=(2.0,), pgd_steps=sizes(2, 5, 20))
     repetitions: int = sizes(3, 5, 5)  # of the MLPs
     eps: tuple[float, ...] = sizes((0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
-    p_top: tuple[float, ...] = sizes(  # how probable it is that the signal stands on top
+    p_top: tuple[Share, ...] = sizes(  # how probable it is that the signal stands on top
         (0.5, 0.75, 0.9, 1.0), (0.5, 0.625, 0.75, 0.875, 0.95, 1.0), (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
     )
     blocks: tuple[int, ...] = sizes((4,), (3, 4), (3, 4, 6))  # of an image, other than two

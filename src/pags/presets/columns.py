@@ -5,9 +5,19 @@ A template is a frozen dataclass in whose fields, at any depth, stand columns wh
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 from pags import PRESETS
+
+
+class Range(NamedTuple):
+    """Where the values of a field lie, both ends included."""
+
+    least: float
+    most: float
+
+
+Share = Annotated[float, Range(0, 1)]  # the type of a field that is a share or a probability
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pags import classify, generate
-from pags.presets.columns import sizes, vary
+from pags.presets.columns import Share, sizes, vary
 from pags.presets.shared import MANIFOLD, SGD_D
 from pags.train import Schedule
 
@@ -31,10 +31,10 @@ class Roar:
     digits_retrained: classify.Config = vary(
         digits_net, schedule={"epochs": sizes(5, 3, 30), "drops": sizes((), (), (10, 20))}
     )
-    removed: tuple[float, ...] = sizes(  # shares
+    removed: tuple[Share, ...] = sizes(  # shares
         (0.2, 0.4, 0.6, 0.8, 0.9), (0.2, 0.4, 0.6, 0.7, 0.8, 0.9), tuple(i / 20 for i in range(1, 20))
     )
-    mean_removed: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)  # and the mean filled in
+    mean_removed: tuple[Share, ...] = (0.2, 0.4, 0.6, 0.8)  # and the mean filled in
     digits_repetitions: int = 1
     nodes: int = sizes(20, 20, 50)  # of Integrated Gradients
     # Images (D)
@@ -52,13 +52,13 @@ class Roar:
     l2: tuple[float, ...] = sizes((0.5, 1.0), (0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0))
     linf: tuple[float, ...] = sizes((0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.05, 0.1))
     retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 500)})
-    shares: tuple[float, ...] = sizes(  # that are kept
+    shares: tuple[Share, ...] = sizes(  # that are kept
         (0.05, 0.1, 0.3, 0.6), (0.05, 0.1, 0.2, 0.4, 0.7), (0.05, *(i / 10 for i in range(1, 10)))
     )
     repetitions: int = sizes(3, 3, 5)
-    scarce: float = 0.4  # D's claims are judged at the levels below: above, most orders keep nearly all that is needed
-    share: float = 0.1  # at which the variants are measured
-    larger_shares: tuple[float, ...] = (0.3, 0.5, 0.7)  # and, without retraining, where little is taken away
+    scarce: Share = 0.4  # D's claims are judged at the levels below: above, most orders keep nearly all that is needed
+    share: Share = 0.1  # at which the variants are measured
+    larger_shares: tuple[Share, ...] = (0.3, 0.5, 0.7)  # and, without retraining, where little is taken away
     other_retrained: classify.Config = classify.Config(
         schedule=sizes(Schedule(epochs=3, batch=25, lr=2e-3), Schedule(epochs=5, batch=50, lr=1e-3), SGD_D),
         net=sizes("narrow_lenet", "narrow_lenet", "lenet"),
@@ -92,7 +92,7 @@ class Roar:
     conv_retrained: classify.Config = vary(
         conv, schedule={"epochs": sizes(4, 5, 500), "drops": sizes((), (4,), SGD_D.drops)}
     )
-    conv_shares: tuple[float, ...] = sizes((0.05, 0.1), (0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9))
+    conv_shares: tuple[Share, ...] = sizes((0.05, 0.1), (0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9))
     conv_repetitions: int = sizes(1, 2, 5)
     # Blocks of strokes, where the truth is known
     block_n: int = sizes(1000, 3000, 20_000)
@@ -104,7 +104,7 @@ class Roar:
     )
     block_robust: classify.Config = vary(block, pgd_steps=sizes(4, 7, 20))
     block_eps: tuple[float, ...] = sizes((0.25, 0.5, 1.0), (0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0))  # L2
-    block_share: float = 0.05
+    block_share: Share = 0.05
     block_repetitions: int = sizes(3, 3, 5)
 
     @property
