@@ -98,7 +98,7 @@ class Roar:
     block_n: int = sizes(1000, 3000, 20_000)
     block_test: int = sizes(500, 1000, 5000)
     block: classify.Config = classify.Config(
-        schedule=sizes(*[vary(SHORT, epochs=sizes(8, 10, 10), batch=50, lr=1e-3)] * 2, SGD_D),
+        schedule=sizes(SHORT, vary(SHORT, epochs=10, batch=50), SGD_D),
         net=sizes("narrow_mlp", "narrow_mlp", "mlp"),
         dropout=False,
     )
