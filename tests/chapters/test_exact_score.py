@@ -76,8 +76,8 @@ def test_log_odds_of_two_classes_are_the_difference_of_their_logits(page):
 
 def test_the_factor_is_that_of_definition_2_and_chance_is_the_number_of_directions(page):
     g = torch.Generator().manual_seed(0)
-    basis = torch.linalg.qr(torch.randn(4000, 30, 3, generator=g)).Q
-    v = torch.randn(4000, 30, generator=g)
+    basis = torch.linalg.qr(torch.randn(4000, 30, 3, generator=g, dtype=torch.float64)).Q
+    v = torch.randn(4000, 30, generator=g, dtype=torch.float64)
     rho = robustness.alignment(basis, v)
     torch.testing.assert_close(page["log_factor"](basis, v).exp(), rho / (1 - rho))
     off, on = (v - tangent.project(basis, v)).square().sum(), tangent.project(basis, v).square().sum()
