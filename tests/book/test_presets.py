@@ -346,7 +346,8 @@ def test_refusals_quote_what_was_written_and_say_what_to_write(chapter, name, ov
 
 SHARES = [
     *[("05_blockmnist", field) for field in ("top", "p_top")],
-    *[("06_diffroar", field) for field in ("removed", "mean_removed", "shares", "share", "conv_shares", "block_share")],
+    *[("06_diffroar", field) for field in ("removed", "mean_removed", "shares", "scarce", "share", "larger_shares")],
+    *[("06_diffroar", field) for field in ("conv_shares", "block_share")],
 ]
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pages
 import pytest
+import scipy.stats
 import torch
 
-from pags import blocks, roar
+from pags import blocks, presets, roar, stats
+from pags.book import results
 from pags.book.page import slug
 
 CHAPTER = "06_diffroar"
@@ -14,7 +16,8 @@ CHAPTER = "06_diffroar"
 @pytest.fixture(scope="module")
 def page():
     """The functions that the page defines."""
-    return pages.defined(CHAPTER, {"np": np, "torch": torch, "roar": roar, "blocks": blocks})
+    names = {"np": np, "scipy": scipy, "torch": torch, "roar": roar, "blocks": blocks, "stats": stats}
+    return pages.defined(CHAPTER, names)
 
 
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
@@ -67,3 +70,53 @@ def test_bases_of_a_block_lie_in_its_block(page):
     assert torch.equal(whole[0, :784], basis[0])
     assert torch.equal(whole[1, 784:], basis[1])
     assert (whole[2, :784] == 0).all()
+
+
+def noise(runs, mean=0.0):
+    return mean + np.random.default_rng(0).normal(size=(runs, 400)) + np.linspace(-0.3, 0.3, runs)[:, None]
+
+
+def test_the_lowest_of_several_means_can_be_above_zero_and_below_and_neither(page):
+    zero = noise(3)
+    cases = {3.0: [zero + 3, zero + 9], -3.0: [zero - 3, zero + 9], 0.0: [zero, zero + 9]}
+    for mean, several in cases.items():
+        value, low, high = page["lowest"](several)
+        assert value == pytest.approx(mean + zero.mean())
+        assert (low > 0, high < 0) == (mean > 0, mean < 0)
+
+
+def test_lower_ends_stand_alone_and_upper_ends_hold_together(page):
+    one = noise(3)
+    value, low, high = page["lowest"]([one] * 5)
+    alone = stats.crossed_interval(one)
+    assert (value, low) == (alone.value, alone.low)
+    assert high == pytest.approx(stats.crossed_interval(one, level=0.99).high)
+
+
+def test_two_runs_are_told_apart_as_in_results(page):
+    two = noise(2)
+    metric = stats.summary(two)._asdict()
+    assert page["around"](two, 0.95)[1:] == pytest.approx(results.limits(metric), rel=1e-3)
+    assert page["interval"](metric) == (metric["value"], *sorted(two.mean(1)))
+    assert page["curve"]([10, 20], [metric, metric])[2] == (min(metric["each"]),) * 2
+    assert page["lines"](2) == "both of two runs"
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
+def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
+    config = presets.get(CHAPTER, preset)
+    assert sum(share < config.scarce for share in config.shares) >= 3
+    assert len(config.mean_removed) >= 3
+    assert config.images_size == {"strokes": 32, "fashion_mnist": 28}[config.images]
+
+
+def test_the_interval_of_a_rank_correlation_covers_the_value_and_narrows_with_points(page):
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (6, 60):
+        a = rng.normal(size=n)
+        value, low, high = page["rank_correlation"](a, a + rng.normal(size=n))
+        assert -1 < low < value < high < 1
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+    assert page["rank_correlation"](range(6), range(6))[::2] == (1, 1)

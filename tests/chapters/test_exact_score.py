@@ -5,18 +5,21 @@ import math
 import numpy as np
 import pages
 import pytest
+import scipy.special
 import torch
 
-from pags import denoise
+from pags import denoise, robustness, tangent
 
 CHAPTER = "07_exact_score"
 FUNCTIONS = {"estimate", "preconditioning", "log_odds", "log_odds_gradient", "check_points", "check_share"}
+FUNCTIONS |= {"log_factor", "step_factor", "chosen", "null"}
 
 
 @pytest.fixture(scope="module")
 def page():
     """The functions that need no run."""
-    return pages.defined(CHAPTER, {"np": np, "torch": torch}, functions=FUNCTIONS)
+    names = {"np": np, "scipy": scipy, "torch": torch, "tangent": tangent}
+    return pages.defined(CHAPTER, names, functions=FUNCTIONS)
 
 
 def nearest(x, points, sigma):
@@ -69,3 +72,36 @@ def test_log_odds_of_two_classes_are_the_difference_of_their_logits(page):
     difference = net.weight[0] - net.weight[1]
     found = page["log_odds_gradient"](net, x, y)
     torch.testing.assert_close(found, torch.stack([difference, -difference]).detach())
+
+
+def test_the_factor_is_that_of_definition_2_and_chance_is_the_number_of_directions(page):
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(4000, 30, 3, generator=g, dtype=torch.float64)).Q
+    v = torch.randn(4000, 30, generator=g, dtype=torch.float64)
+    rho = robustness.alignment(basis, v)
+    torch.testing.assert_close(page["log_factor"](basis, v).exp(), rho / (1 - rho))
+    off, on = (v - tangent.project(basis, v)).square().sum(), tangent.project(basis, v).square().sum()
+    assert (off / on).item() == pytest.approx(27 / 3, rel=0.05)
+
+
+def test_steps_of_equal_length_have_the_factor_of_the_gradient(page):
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(1, 30, 3, generator=g)).Q.expand(20_000, -1, -1)
+    gradient = torch.randn(1, 30, generator=g).expand(20_000, -1)
+    steps = robustness.on_and_off(basis, torch.ones(20_000, 30), size=0.1, generator=g)
+    on, off = ((gradient * step).sum(1).abs() for step in steps)
+    by_steps = page["step_factor"](off, on, 30, 3).mean().item()
+    assert by_steps == pytest.approx(page["log_factor"](basis[:1], gradient[:1]).item(), abs=0.07)
+
+
+def test_a_strength_is_chosen_on_the_other_half_and_never_at_an_end(page):
+    values = torch.tensor([[9.0, 9, 9, 9], [1, 5, 2, 6], [3, 0, 4, 1], [8, 8, 8, 8]])
+    peak, best = page["chosen"](values)
+    assert best == [1, 2]  # even images by the odd ones, which the second row has highest; and the reverse
+    assert peak.tolist() == [1, 0, 2, 1]
+
+
+def test_the_null_is_the_likeness_with_other_images(page):
+    S = torch.eye(4)
+    null = page["null"](lambda s, b: (s * b).sum(1), S, S)
+    assert torch.equal(null, torch.zeros(4))

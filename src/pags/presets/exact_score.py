@@ -14,7 +14,7 @@ class KnownScore:
 
     source: str = "strokes"  # or "generated" by `manifold`
     manifold: generate.Config = MANIFOLD
-    train: int = sizes(8000, 20_000, 60_000)  # images for the denoiser
+    train: int = sizes(4000, 20_000, 60_000)  # images for the denoiser
     n: int = sizes(10, 24, 500)  # images at which the score is computed
     repeat: int = sizes(5, 8, 100)  # of them, again with other random numbers
     sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units

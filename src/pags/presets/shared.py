@@ -42,7 +42,7 @@ SEARCH = score.Config(
 )
 DENOISER = denoise.Config(
     schedule=Schedule(
-        epochs=sizes(5, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((4,), (8, 11), (140, 180))
+        epochs=sizes(4, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((3,), (8, 11), (140, 180))
     ),
     labels=True,
     width=sizes(16, 32, 64),
