@@ -187,9 +187,9 @@ def test_diffroar_is_its_closed_form_by_enumeration(page, total, level, data):
             for name, part in (("top", order[:level]), ("bottom", order[-level:])):
                 key = (name, j, sign) if j in part else (name,)
                 seen.setdefault(key, {1: 0, -1: 0})[sign] += 1
-    total = sum(sum(v.values()) for key, v in seen.items() if key[0] == "top")
+    counted = sum(sum(v.values()) for key, v in seen.items() if key[0] == "top")
     power = {
-        name: sum(max(v.values()) for key, v in seen.items() if key[0] == name) / total for name in ("top", "bottom")
+        name: sum(max(v.values()) for key, v in seen.items() if key[0] == name) / counted for name in ("top", "bottom")
     }
     assert page["closed_form"](places, total, level) == pytest.approx(power["top"] - power["bottom"])
 

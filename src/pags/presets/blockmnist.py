@@ -50,12 +50,12 @@ class BlockMnist:
     )
     resnet: classify.Config = vary(  # the running means of its batch norm need some 50 steps, however small the loss
         lenet,
-        schedule=sizes(vary(ADAM, epochs=8, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=4, batch=5), vary(ADAM, epochs=4, batch=50), SGD_D),
         net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
     )
     resnet_robust: classify.Config = vary(
         resnet,
-        schedule=sizes(vary(ADAM, epochs=14, batch=10), vary(ADAM, epochs=5, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=7, batch=5), vary(ADAM, epochs=5, batch=50), SGD_D),
         budgets=(2.0,),
         pgd_steps=sizes(2, 5, 20),
     )
