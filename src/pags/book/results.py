@@ -39,10 +39,10 @@ TWO = 6.353  # half of the 97.5 % quantile of Student's t with one degree of fre
 BOUNDS: dict[str, tuple[float, float] | None] = {
     **dict.fromkeys(("share", "fraction", "accuracy", "probability", "share of predictions"), (0.0, 1.0)),
     **dict.fromkeys(("correlation", "rank correlation", "cosine"), (-1.0, 1.0)),
-    "share of the blind level": (0.0, math.inf),
+    **dict.fromkeys(("share of the blind level", "times chance", "networks"), (0.0, math.inf)),
     **dict.fromkeys(("", "difference", "error", "ratio", "exponent", "likeness", "length", "distance"), None),
     **dict.fromkeys(("degrees", "nats", "pixels", "images", "latents", "dimensions", "L1", "eps", "m eta"), None),
-    **dict.fromkeys(("slope times R", "log10 ratio", "log10 strength", "steps"), None),
+    **dict.fromkeys(("slope times R", "log", "log10 ratio", "log10 strength", "steps"), None),
     **dict.fromkeys(("share of V", "share of the margin", "share of the largest entry"), None),
 }
 SCHEMA = 1
