@@ -57,11 +57,10 @@ class LeakageTheory:
     leak_width: int = sizes(2000, 10_000, 10_000)
     leak_steps: int = sizes(400, 400, 4000)
     leak_seeds: int = sizes(5, 5, 10)
-    robust_width: int = sizes(1000, 10_000, 10_000)
     robust_steps: int = sizes(1000, 1000, 2000)
     robust_seeds: int = sizes(3, 3, 5)
     robust_eps: tuple[float, ...] = sizes(  # Linf
-        (0.05, 0.1, 0.2, 0.35), (0.05, 0.1, 0.15, 0.2, 0.35), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
+        (0.05, 0.2, 0.35), (0.05, 0.1, 0.15, 0.2, 0.35), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
     )
     lazy_steps: int = sizes(1000, 10_000, 30_000)  # of longer trainings, from starts of two sizes
     lazy_seeds: int = sizes(2, 3, 5)
