@@ -130,6 +130,7 @@ def test_what_has_changed_since_a_run_is_named(house, monkeypatch):
 
 def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch):
     before = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")
+    assert "pags.presets.theory" not in before  # the settings of another chapter
     assert {"pags.stats", "pags.tangent", "pags.attribution", "pags.vae", "pags.presets.fractions"} <= before.keys()
     assert artifacts.MOVERS.isdisjoint(before)
     presets_ = artifacts.sources("pags.presets")

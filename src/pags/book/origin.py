@@ -24,6 +24,7 @@ def digests(chapter: str, settings: str, device: str) -> dict[str, str]:
     sources = artifacts.run_on(device, artifacts.sources("pags"))
     sources = {name: text for name, text in sources.items() if not name.startswith(("pags.book", "pags.presets"))}
     sources |= _without_values(artifacts.sources("pags.presets"))
+    del sources["pags.presets"]  # the table of all chapters' settings
     roots = {name for cell in cells for name in artifacts.imports(_tree(cell), "")} | {settings, ALWAYS}
     return artifacts.digests((roots & sources.keys()) - artifacts.MOVERS, sources)
 
