@@ -159,7 +159,7 @@ def test_an_interval_ends_where_the_metric_can_go_no_further():
     wide = run.record("four-blocks", [0.1, 0.2, 1.3], unit=unit, within=(0, most))
     assert (wide["low"], wide["high"]) == (0, most)
     with pytest.raises(PagsError, match="outside of"):
-        run.record("four-blocks", [0.1, 0.2, 1.4], unit=unit, within=(0, most))
+        run.record("four-blocks", [1.4, 1.5, 1.6], unit=unit, within=(0, most))
 
 
 def test_a_cell_that_runs_twice_records_once():
