@@ -50,7 +50,7 @@ class BlockMnist:
     )
     resnet: classify.Config = vary(  # the running means of its batch norm need some 50 steps, however small the loss
         lenet,
-        schedule=sizes(vary(ADAM, epochs=4, batch=5), vary(ADAM, epochs=4, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=8, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
         net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
     )
     resnet_robust: classify.Config = vary(
