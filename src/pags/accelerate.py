@@ -43,7 +43,7 @@ def update(
     step: int,
     half: bool,
 ) -> dict[str, Tensor]:
-    """`train.update`, with its passes in bfloat16 if `half`; nothing is read back from the device."""
+    """`train.update`, with its passes in bfloat16 if `half`; it reads nothing back from the device."""
     with torch.autocast(batch[0].device.type, dtype=torch.bfloat16, enabled=half):
         terms = objective(net.train(), *batch, generator=generator, step=step)
     optimizer.zero_grad()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pags import artifacts, paths, progress
 from pags.errors import PagsError
-from pags.files import write_atomically
+from pags.files import locked, write_atomically
 
 NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
 
@@ -25,8 +25,9 @@ def pack(path: Path, *, largest: int | None = None, directory: Path | None = Non
     for file in sorted(set(small) - set(whole)):
         progress.say(f"{file} is damaged: left out")
     if not whole:
-        limit = "" if largest is None else f" of at most {largest:,} bytes among its {len(found)}"
-        raise PagsError(f"{directory} has no artifact{limit}: run a chapter first")
+        if small or not found:
+            raise PagsError(f"{directory} has no whole artifact: run a chapter first")
+        raise PagsError(f"all {len(found)} artifacts in {directory} are larger than {largest:,} bytes: allow more")
 
     def write(temporary: Path) -> None:
         with tarfile.open(temporary, "w") as tar:
@@ -52,12 +53,16 @@ def unpack(path: Path, *, directory: Path | None = None) -> tuple[int, int]:
         elif artifacts.whole(target):
             there += 1
         else:
-            write_atomically(target, partial(Path.write_bytes, data=content))
-            if artifacts.whole(target):
-                new += 1
-            else:
-                target.unlink()
-                refused.append(name)
+            with locked(target, progress.say, f"another process is making {name}: waiting for it"):
+                if artifacts.whole(target):
+                    there += 1
+                    continue
+                write_atomically(target, partial(Path.write_bytes, data=content))
+                if artifacts.whole(target):
+                    new += 1
+                else:
+                    target.unlink()
+                    refused.append(name)
     if refused:
         raise PagsError(f"{path}: {len(refused)} of its files are no whole artifacts ({refused[0]!r}): pack it again")
     return new, there
@@ -71,6 +76,6 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | None]]:
                 file = tar.extractfile(member) if member.isfile() else None
                 yield member.name, None if file is None else file.read()
     except FileNotFoundError:
-        raise PagsError(f"{path} does not exist") from None
+        raise PagsError(f"{path} does not exist: make it where the artifacts are, with `pags artifacts pack`") from None
     except (tarfile.TarError, EOFError) as error:
         raise PagsError(f"{path} is no tar file, or was cut off ({error}): pack it again") from error

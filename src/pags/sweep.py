@@ -248,7 +248,7 @@ class Cluster(Executor):
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise PagsError(f"no Dask scheduler answers at {address!r} ({reason}): start one, or mend it") from None
         self.executor = self.client.get_executor(pure=False)
-        self.sent: dict[str, Any] = {}
+        self.sent: dict[tuple[type, str], Any] = {}
 
     def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Run the job with one thread for torch on one of the workers."""
@@ -256,9 +256,10 @@ class Cluster(Executor):
 
     def _send(self, value: Any) -> Any:
         """The value, or where on the cluster it lies; as a job of its own, so that it is made again when lost."""
-        key = getattr(value, "fingerprint", None)
-        if key is None or isinstance(value, type):
+        fingerprint = getattr(value, "fingerprint", None)
+        if fingerprint is None or isinstance(value, type):
             return value
+        key = type(value), fingerprint  # images, and the place where they lie, have the same one
         if key not in self.sent:
             self.sent[key] = self.client.submit(itself, value, pure=False)
         return self.sent[key]

@@ -140,7 +140,9 @@ def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch
     assert other != text
     code = text.replace("return self.manifold.data", "return self.manifold.data + ''")
     assert code != text
-    for changed, differs in ((other, set()), (code, {"pags.presets.fractions"})):
+    shared = text.replace("DROPS = (10, 20, 30, 40)", "DROPS = (10, 20, 30, 41)")  # a value that has a name
+    assert shared != text
+    for changed, differs in ((other, set()), (shared, set()), (code, {"pags.presets.fractions"})):
         place = {"pags": artifacts.sources("pags"), "pags.presets": presets_ | {"pags.presets.fractions": changed}}
         with monkeypatch.context() as patch:
             patch.setattr(artifacts, "sources", place.get)
@@ -154,6 +156,16 @@ def test_a_release_refuses_pages_that_earlier_code_made(executed):
     ):
         build.build(release=True)
     assert not paths.HTML.exists()
+
+
+def test_a_release_shows_on_its_scoreboard_only_what_its_pages_show(executed, monkeypatch):
+    given = []
+    monkeypatch.setattr(build.scoreboard, "whole_page", lambda found=None: given.append(found) or "# Scoreboard")
+    monkeypatch.setattr(origin, "changes", lambda *_: [])
+    for release in (False, True):
+        build.assemble(paths.BUILD / str(release) / "source", "quick", release=release)
+    assert given[0] is None  # all there is
+    assert [result["chapter"] for result in given[1]] == ["01_good"]
 
 
 def test_a_ledger_that_names_what_is_not_there_is_refused_at_build(executed):

@@ -79,13 +79,14 @@ def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
     (source / "chapters").mkdir(exist_ok=True)
-    stale, complaints = [], []
+    stale, complaints, shown = [], [], []
     for chapter, path in found.items():
         try:
             notebook, files = page(chapter, path)
         except PagsError as error:
             complaints.append(str(error))
             continue
+        shown.append(files[0])
         changed = origin.changes(chapter, notebook, files[0])
         if changed:
             stale.append(f"{chapter} ({path.parent.name}), changed since: {', '.join(changed)}")
@@ -97,7 +98,8 @@ def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
         raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
     if wrong := claims.unknown(claims.load(), results.all(), chapters.names()):
         raise PagsError("\n  ".join(["claims.yml names what is not there; the book stays as it was", *wrong]))
-    (source / "scoreboard.md").write_text(scoreboard.whole_page(), encoding="utf-8")
+    board = scoreboard.whole_page([result for result in shown if result] if release else None)
+    (source / "scoreboard.md").write_text(board, encoding="utf-8")
     copy_mathjax(source.parent / "static" / "mathjax")
     (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
     return source

@@ -34,6 +34,8 @@ def changes(chapter: str, notebook: NotebookNode, result: Mapping[str, Any]) -> 
 
     `result` is its results file, or empty where there is none.
     """
+    if not chapters.source(chapter).exists():
+        return ["the chapter, which is gone"]
     found = [] if _code(notebook) == _code(chapters.read(chapter)) else ["cells"]
     if not result:
         return found
@@ -66,10 +68,11 @@ def _tree(cell: str) -> ast.AST:
 
 
 def _without_values(sources: Mapping[str, str]) -> dict[str, str]:
-    """The sources with no value for any field of a class."""
+    """The sources with no value for any field of a class, nor for any name that stands for one."""
     stripped = {}
     for name, text in sources.items():
         tree = ast.parse(text)
+        tree.body = [node for node in tree.body if not isinstance(node, ast.Assign)]
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 for field in node.body:

@@ -65,7 +65,7 @@ def begin(
     is not there is a PagsError; "auto" takes one if there is one. From here on this process computes on one thread, as
     every worker does: sums over several threads differ in their last bits.
     """
-    from pags import presets
+    from pags import artifacts, presets
 
     for name in set(injected()) - set(TAKES):
         near = difflib.get_close_matches(name, TAKES, n=1) or [
@@ -82,6 +82,8 @@ def begin(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
         )
     config = presets.get(chapter, preset, dict(overrides))
+    for package in ("pags", "pags.presets"):
+        artifacts.sources(package)  # what changes from here on has no part in this run
     machine.use_one_thread()
     return Run(chapter, preset, seed, _device(device), _directory(data_dir), config, dict(overrides))
 

@@ -1,6 +1,6 @@
 """The verdicts on the papers' claims as text, at the end of a chapter and on the scoreboard; never by colour alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from textwrap import fill, indent
 from typing import Any
@@ -49,11 +49,14 @@ def report() -> str:
     return "\n".join([text(verdicts(found)), *(f"left out: {complaint}" for complaint in complaints)])
 
 
-def whole_page() -> str:
-    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a table per paper."""
+def whole_page(found: Sequence[dict] | None = None) -> str:
+    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a table per paper.
+
+    By the results that are `found`, by default all of this build and the published ones.
+    """
     page = paths.BOOK / "scoreboard.md"
     head = page.read_text(encoding="utf-8").strip() if page.exists() else "# Scoreboard"
-    return f"{head}\n\n{markdown(verdicts(results.all()))}\n"
+    return f"{head}\n\n{markdown(verdicts(results.all() if found is None else found))}\n"
 
 
 # In words
