@@ -1,5 +1,7 @@
 """What chapter 06 defines on its page: ranks and masks, and exercises whose checks tell right from wrong."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pages
 import pytest
@@ -123,6 +125,20 @@ def test_two_runs_are_told_apart_as_in_results(page):
     assert page["interval"](metric) == (metric["value"], *sorted(two.mean(1)))
     assert page["curve"]([10, 20], [metric, metric])[2] == (min(metric["each"]),) * 2
     assert page["lines"](2) == "both of two runs"
+    assert page["lines"](1).endswith("not for other runs")
+
+
+@pytest.mark.parametrize(
+    ("leakage", "score", "phrase"),
+    [(-1, -1, "against"), (1, 1, "against"), (-1, 1, "along"), (1, -1, "along"), (0, 1, "neither"), (-1, 0, "neither")],
+)
+def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_are_told_apart(
+    page, monkeypatch, leakage, score, phrase
+):
+    signs = {"blocks.pair.leakage": leakage, "blocks.pair.diffroar": score}
+    run = SimpleNamespace(side=lambda name, above, below, neither: [neither, above, below][signs[name]])
+    monkeypatch.setitem(page, "run", run)
+    assert page["agreement"]("pair", "against", "along", "neither") == phrase
 
 
 @pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
