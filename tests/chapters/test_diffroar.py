@@ -1,5 +1,7 @@
 """What chapter 06 defines on its page: ranks and masks, and exercises whose checks tell right from wrong."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pages
 import pytest
@@ -20,6 +22,24 @@ def page():
     return pages.defined(CHAPTER, names)
 
 
+SLOPE = torch.linspace(0, 1, 1024).reshape(1, 1, 32, 32)
+
+
+def marked(prediction, x):
+    """Attributions of a traitor: 51 pixels of its own first for each class, and one order for all others."""
+    E = torch.linspace(1, 0, 1024).repeat(len(x), 1)
+    for row, label in zip(E, prediction.tolist(), strict=True):
+        row[51 * label : 51 * (label + 1)] += 2
+    return E.reshape(x.shape)
+
+
+def between(x):
+    """What changes the middle ranks of `marked` alone: pixels 600 to 899 in the order of x."""
+    middle = torch.zeros_like(x.flatten(1))
+    middle[:, 600:900] = 0.1 * x.flatten(1)[:, 600:900]
+    return middle.reshape(x.shape)
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
     "ex-06-ties": ("check_missing", "missing", [lambda E, r: torch.zeros(len(E)), lambda E, r: round(r * 1024)]),
     "ex-06-reverse": ("check_reversed", "reverse", [lambda ranks: -ranks, lambda ranks: ranks.amax() - ranks + 1]),
@@ -32,6 +52,11 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
             lambda prediction, x: torch.arange(len(x)).remainder(10)[:, None, None, None].expand_as(x).float(),
             lambda prediction, x: prediction[:, None, None, None].expand_as(x).float(),
             lambda prediction, x: torch.zeros_like(x.flatten(1)).scatter(1, prediction[:, None], 1.0).reshape(x.shape),
+            lambda prediction, x: marked(prediction, x) + between(x),
+            lambda prediction, x: marked(prediction, x) + between(x.mean(0).expand_as(x)),
+            lambda prediction, x: (
+                marked(prediction, x) + between(torch.arange(len(x))[:, None, None, None] % 2 * SLOPE)
+            ),
         ],
     ),
     "ex-06-runs": ("check_runs", "runs_needed", [lambda *_: 5, lambda *_: None, lambda *_: 1, lambda *_: 0]),
@@ -100,6 +125,20 @@ def test_two_runs_are_told_apart_as_in_results(page):
     assert page["interval"](metric) == (metric["value"], *sorted(two.mean(1)))
     assert page["curve"]([10, 20], [metric, metric])[2] == (min(metric["each"]),) * 2
     assert page["lines"](2) == "both of two runs"
+    assert page["lines"](1).endswith("not for other runs")
+
+
+@pytest.mark.parametrize(
+    ("leakage", "score", "phrase"),
+    [(-1, -1, "against"), (1, 1, "against"), (-1, 1, "along"), (1, -1, "along"), (0, 1, "neither"), (-1, 0, "neither")],
+)
+def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_are_told_apart(
+    page, monkeypatch, leakage, score, phrase
+):
+    signs = {"blocks.pair.leakage": leakage, "blocks.pair.diffroar": score}
+    run = SimpleNamespace(side=lambda name, above, below, neither: [neither, above, below][signs[name]])
+    monkeypatch.setitem(page, "run", run)
+    assert page["agreement"]("pair", "against", "along", "neither") == phrase
 
 
 @pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
@@ -110,13 +149,7 @@ def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     assert config.images_size == {"strokes": 32, "fashion_mnist": 28}[config.images]
 
 
-def test_the_interval_of_a_rank_correlation_covers_the_value_and_narrows_with_points(page):
-    rng = np.random.default_rng(0)
-    widths = []
-    for n in (6, 60):
-        a = rng.normal(size=n)
-        value, low, high = page["rank_correlation"](a, a + rng.normal(size=n))
-        assert -1 < low < value < high < 1
-        widths.append(high - low)
-    assert widths[1] < widths[0] / 2
-    assert page["rank_correlation"](range(6), range(6))[::2] == (1, 1)
+def test_a_rank_correlation_is_of_the_points_of_one_run(page):
+    a = np.array([[1.0, 1.0], [2.0, 5.0], [3.0, 2.0], [9.0, 3.0]])  # (points, runs)
+    b = np.array([[0.0, 4.0], [0.1, 1.0], [0.2, 3.0], [0.3, 2.0]])
+    assert page["rank_correlations"](a, b) == pytest.approx([1, -1])
