@@ -8,6 +8,7 @@ from pages import answers, defined
 from torch import nn
 
 from pags import data, presets, regularize, robustness, score, tangent
+from pags.book import page as book_page
 
 CHAPTER = "04_off_manifold_robustness"
 
@@ -47,7 +48,17 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
         ],
     ),
     "ex-04-equal": ("check_equal", "equal", [lambda lam, sigma: lam * sigma, lambda lam, sigma: lam]),
-    "ex-04-peak": ("check_peak", "peak", [lambda v: v.mean(1).max(), lambda v: v[0].mean(), lambda v: 0.0]),
+    "ex-04-peak": (
+        "check_peak",
+        "peak",
+        [
+            lambda v: v.mean(1).max(),
+            lambda v: v[0].mean(),
+            lambda v: 0.0,
+            lambda v: v.mean(1).max() * (v.mean(1).max() > 0.75),
+            lambda v: v.mean(1).max() - 1.485 / 40**0.5 * (v.mean(1).max() < 1),
+        ],
+    ),
     "ex-04-kernel": (
         "check_kernel",
         "kernel",
@@ -107,22 +118,42 @@ def test_a_network_at_chance_or_without_any_change_has_collapsed(page, on, off, 
     assert page["alive"](on, off, accuracy, 10) == lives
 
 
-def test_a_peak_is_judged_on_the_run_that_did_not_choose_it(page):
-    likeness = np.zeros((4, 3, 2))  # strengths, runs, images
+def test_a_peak_is_judged_on_a_run_and_on_images_that_did_not_choose_it(page):
+    likeness = np.zeros((4, 3, 4))  # strengths, runs, images
     likeness[1, 0], likeness[2, 1:], likeness[3] = 9, 1, 5  # run 0 has a peak that no other run sees
-    rise, fall, chosen = page["peak_apart"](likeness, np.array([True, True, True, False]))
-    assert chosen == [2, 1, 1]  # run 0's own peak counts where the other two are judged, not for itself
-    assert rise[0].tolist() == [0, 0]
-    assert (rise[1:] == 0).all()
-    assert fall[1:].tolist() == [[-1, -1], [-1, -1]]
+    peak, chosen = page["peak_apart"](likeness, np.array([True, True, True, False]))
+    assert chosen.tolist() == [[2] * 4, [1] * 4, [1] * 4]  # it counts where the other two are judged, not for itself
+    assert (peak == 0).all()
+    likeness[:3], likeness[1, :, ::2], likeness[2, :, 1::2] = 0, 9, 1  # every second image has a peak of its own
+    peak, chosen = page["peak_apart"](likeness, np.array([True, True, True, False]))
+    assert chosen.tolist() == [[2, 1, 2, 1]] * 3
+    assert (peak == 0).all()
 
 
 def test_flat_noisy_curves_have_no_peak_on_average(page):
+    """Nor do those whose noise is the images' alone, the same in all runs."""
+    rng, there = np.random.default_rng(0), np.ones(9, bool)
+    for runs in (3, 1):
+        drawn = [np.repeat(rng.normal(size=(9, runs, 20)), 3 // runs, axis=1) for _ in range(300)]
+        rises = [(page["peak_apart"](v, there)[0] - v[0]).mean() for v in drawn]
+        assert abs(np.mean(rises)) < 4 * np.std(rises) / 300**0.5
+        assert np.mean([v.mean((1, 2)).max() for v in drawn]) > 0.1
+
+
+def test_the_error_of_a_fall_contains_that_of_its_start(page):
     rng = np.random.default_rng(0)
-    rises = [page["peak_apart"](rng.normal(size=(9, 3, 20)), np.ones(9, bool))[0].mean() for _ in range(300)]
-    assert abs(np.mean(rises)) < 4 * np.std(rises) / 300**0.5
-    naive = [rng.normal(size=(9, 3, 20)).mean((1, 2)).max() for _ in range(300)]
-    assert np.mean(naive) > 0.1
+    start, end = 1 + 0.1 * rng.normal(size=(200, 3, 40)), 0.5 + 0.02 * rng.normal(size=(200, 3, 40))
+    falls = [page["fallen_by"](*pair) for pair in zip(start, end, strict=True)]
+    shares = [1 - b.mean() / a.mean() for a, b in zip(start, end, strict=True)]
+    assert np.allclose([v.mean() for v in falls], shares)
+    errors = [v.std(ddof=1) / v.size**0.5 for v in falls]
+    assert np.std(shares) == pytest.approx(np.mean(errors), rel=0.2)
+
+
+def test_between_strength_0_and_the_smallest_no_place_has_a_number(page):
+    names = {"STRENGTHS": {"noise": [0.01, 0.1, 1.0]}, "page": book_page}
+    on_ladder = defined(CHAPTER, page | names, functions=("axis", "on_ladder"))["on_ladder"]
+    assert [on_ladder("noise", t) for t in (-3.0, -2.5, -2.0, -0.5)] == ["0", "below 0.01", "0.01", "0.316"]
 
 
 def test_stored_images_make_a_score_of_the_nearest_one_alone(page):
