@@ -153,7 +153,7 @@ def test_the_error_of_a_fall_contains_that_of_its_start(page):
 def test_between_strength_0_and_the_smallest_no_place_has_a_number(page):
     names = {"STRENGTHS": {"noise": [0.01, 0.1, 1.0]}, "page": book_page}
     on_ladder = defined(CHAPTER, page | names, functions=("axis", "on_ladder"))["on_ladder"]
-    assert [on_ladder("noise", t) for t in (-3.0, -2.5, -2.0, -0.5)] == ["0", "below 0.01", "0.01", "0.316"]
+    assert [on_ladder("noise", t) for t in (-3.0, -2.5, -2.0, -0.5)] == ["0", "below 0.01", "0.0100", "0.316"]
 
 
 def test_stored_images_make_a_score_of_the_nearest_one_alone(page):
