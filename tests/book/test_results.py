@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
 
 import pags
 from pags import machine, paths, stats
@@ -197,6 +198,10 @@ def test_an_interval_ends_where_the_metric_can_go_no_further():
     assert (wide["low"], wide["high"]) == (0, most)
     with pytest.raises(PagsError, match="outside of"):
         run.record("four-blocks", [1.3, 1.4, 1.5], unit=unit, within=(0, most))
+
+
+def test_a_cell_that_ends_with_a_metric_shows_nothing():
+    assert InteractiveShell.instance().display_formatter.format(begin().record("x", 1.0)) == ({}, {})
 
 
 def test_a_cell_that_runs_twice_records_once():

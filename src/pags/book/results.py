@@ -116,6 +116,13 @@ def _directory(name: str | Path) -> Path:
     return directory
 
 
+class Metric(dict[str, Any]):
+    """What `Run.record` returns: a cell that ends with it shows nothing on the page."""
+
+    def _ipython_display_(self) -> None:
+        """Nothing: pages show numbers in sentences, tables and figures."""
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """One run of a chapter: its settings, and what it has measured so far."""
@@ -220,7 +227,7 @@ class Run:
             metric = _summary(values, low, high, n, within or BOUNDS[unit])
         except ValueError as error:
             raise PagsError(f"metric {name!r}: {error}") from error
-        self._metrics[name] = metric | {"unit": unit}
+        self._metrics[name] = Metric(metric | {"unit": unit})
         return self._metrics[name]
 
     def metric(self, name: str) -> dict[str, Any]:
