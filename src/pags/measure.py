@@ -78,7 +78,7 @@ def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
 
     "on" and "off" are changes along and across the manifold, "rho_1" is at noise about as long as these steps,
     "confidence" is the largest probability. A likeness is of the predicted logit's gradient with the score; its null
-    "..., other image" is the mean over the scores of the next `OTHERS` images.
+    "..., other image" is the mean over the scores of the `OTHERS` images before.
     """
     device = next(net.parameters()).device
     x, basis, score = (part.to(device) for part in (at.x, at.basis, at.score))

@@ -75,7 +75,7 @@ def run(jobs: list[Job], *, at_once: int = 1, scheduler: str | None = None) -> l
     address, PagsError if nobody answers.
     """
     if scheduler:
-        from pags import sweep  # torch, which most of the commands do without
+        from pags import sweep
 
         with sweep.Cluster(scheduler):
             os.environ[sweep.SCHEDULER] = scheduler  # kernels inherit it
@@ -159,7 +159,7 @@ def kernel(environment: dict[str, str], log: Path, died: list[int]) -> type[Asyn
 
 def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode, str | None]:
     """The executed notebook as far as it came, and the reason if it stopped before its end."""
-    import papermill  # a second, and `pags status` needs none of it
+    import papermill  # takes a second, and refusals should not
 
     text, executed, progress = work / "source.ipynb", work / "executed.ipynb", work / "progress.txt"
     notebook = chapters.read(job.chapter)

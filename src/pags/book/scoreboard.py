@@ -91,7 +91,7 @@ def sentence(finding: Finding) -> str:
 
 
 def in_words(finding: Finding) -> str:
-    """The same without names of metrics: "gradient against chance: 0.310 [0.301, 0.319], above 0.0964: holds"."""
+    """The same without names of metrics: "gradient against chance: 0.310 [0.301, 0.319]; above 0.0964: holds"."""
     check = finding.check
     what = f"{check.what}: " if check.what else ""
     if finding.measured is None or finding.than is None:
