@@ -16,8 +16,8 @@ class OffManifold:
     """`classifier` is trained with each objective at each of its strengths, effective ones per image, and without any.
 
     From the strength in the field that ends in `_slow` on, the learning rate falls. It lies where accuracy begins to
-    fall at the full rate; with fewer steps than the paper's a lower one would leave nets untrained, which are not robust
-    but empty.
+    fall at the full rate; with fewer steps than the paper's a lower one would leave nets untrained, which are not
+    robust but empty.
     """
 
     images: str = sizes("strokes", "generated", "cifar10")  # "generated" by `manifold`, others by `autoencoder`
