@@ -179,6 +179,20 @@ def test_a_ledger_that_names_what_is_not_there_is_refused_at_build(executed):
     assert not paths.HTML.exists()
 
 
+def test_what_a_run_here_lacks_may_be_in_the_published_one(executed):
+    put(paths.PUBLISHED, paths.PUBLISHED, "quick")
+    here, ledger = paths.RESULTS / "quick" / "01_good.json", paths.BOOK / "claims.yml"
+    there = paths.PUBLISHED / "quick" / "01_good.json"
+    found = json.loads(there.read_text())
+    there.write_text(json.dumps(found | {"metrics": found["metrics"] | {"likeness": found["metrics"]["steps"]}}))
+    assert "likeness" not in here.read_text()
+    ledger.write_text(ledger.read_text().replace("metric: steps", "metric: likeness"))
+    build.assemble(paths.BUILD / "made" / "source", "quick")
+    there.unlink()
+    with pytest.raises(PagsError, match="no run of 01_good records a metric 'likeness'"):
+        build.assemble(paths.BUILD / "again" / "source", "quick")
+
+
 def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):
     build.build()
     text = BeautifulSoup(page("chapters/01_good.html"), "html.parser")
