@@ -50,19 +50,17 @@ def unpack(path: Path, *, directory: Path | None = None) -> tuple[int, int]:
         target = directory / name
         if not NAME.fullmatch(name) or content is None:
             refused.append(name)
-        elif artifacts.whole(target):
-            there += 1
-        else:
-            with locked(target, progress.say, f"another process is making {name}: waiting for it"):
-                if artifacts.whole(target):
-                    there += 1
-                    continue
-                write_atomically(target, partial(Path.write_bytes, data=content))
-                if artifacts.whole(target):
-                    new += 1
-                else:
-                    target.unlink()
-                    refused.append(name)
+            continue
+        with locked(target, progress.say, f"another process is making {name}: waiting for it"):
+            if artifacts.whole(target):
+                there += 1
+                continue
+            write_atomically(target, partial(Path.write_bytes, data=content))
+            if artifacts.whole(target):
+                new += 1
+            else:
+                target.unlink()
+                refused.append(name)
     if refused:
         raise PagsError(f"{path}: {len(refused)} of its files are no whole artifacts ({refused[0]!r}): pack it again")
     return new, there

@@ -116,10 +116,7 @@ def test_what_has_changed_since_a_run_is_named(house, monkeypatch):
     unrecorded = {name: value for name, value in result.items() if name != "source"}
     assert origin.changes("01_good", notebook, unrecorded) == ["what was not recorded"]
     sources = artifacts.sources("pags")
-    later = {
-        "pags": sources | {"pags.stats": sources["pags.stats"] + "\nMORE = 1\n"},
-        "pags.presets": artifacts.sources("pags.presets"),
-    }
+    later = {"pags": sources | {"pags.stats": sources["pags.stats"] + "\nMORE = 1\n"}}
     monkeypatch.setattr(artifacts, "sources", later.get)
     assert origin.changes("01_good", notebook, result) == ["pags.stats"]
     later["pags"] = sources | {"pags.stats": "# a comment\n" + sources["pags.stats"]}
@@ -133,8 +130,8 @@ def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch
     assert "pags.presets.theory" not in before  # the settings of another chapter
     assert {"pags.stats", "pags.tangent", "pags.attribution", "pags.vae", "pags.presets.fractions"} <= before.keys()
     assert artifacts.MOVERS.isdisjoint(before)
-    presets_ = artifacts.sources("pags.presets")
-    text = presets_["pags.presets.fractions"]
+    sources = artifacts.sources("pags")
+    text = sources["pags.presets.fractions"]
     field = re.search(r"^    explain: int = sizes\((\d+),", text, re.MULTILINE)
     other = text[: field.start(1)] + "77" + text[field.end(1) :]
     assert other != text
@@ -143,7 +140,7 @@ def test_digests_follow_imports_and_leave_out_the_values_of_settings(monkeypatch
     shared = text.replace("DROPS = (10, 20, 30, 40)", "DROPS = (10, 20, 30, 41)")  # a value that has a name
     assert shared != text
     for changed, differs in ((other, set()), (shared, set()), (code, {"pags.presets.fractions"})):
-        place = {"pags": artifacts.sources("pags"), "pags.presets": presets_ | {"pags.presets.fractions": changed}}
+        place = {"pags": sources | {"pags.presets.fractions": changed}}
         with monkeypatch.context() as patch:
             patch.setattr(artifacts, "sources", place.get)
             after = origin.digests("03_tangent_fractions", "pags.presets.fractions", "cpu")

@@ -16,15 +16,16 @@ from pags.errors import PagsError
 # What a check finds, and all checks of a claim together.
 HOLDS, IN_PART, FAILS, UNDECIDED = "holds", "in part", "fails", "undecided"
 MISSING, INCOMPARABLE = "not measured", "not comparable"
-OUTCOMES = (HOLDS, IN_PART, FAILS, UNDECIDED, INCOMPARABLE, MISSING)
 # The same in words: of a paper's claim where a run can judge it, and of everything else.
-PAPER = dict(
-    zip(
-        OUTCOMES,
-        ("reproduced", "in part", "not reproduced", "undecided", "not comparable", "not tested here"),
-        strict=True,
-    )
-)
+PAPER = {
+    HOLDS: "reproduced",
+    IN_PART: "in part",
+    FAILS: "not reproduced",
+    UNDECIDED: "undecided",
+    INCOMPARABLE: "not comparable",
+    MISSING: "not tested here",
+}
+OUTCOMES = tuple(PAPER)
 ELSEWHERE = PAPER | {HOLDS: "holds", FAILS: "does not hold"}
 
 

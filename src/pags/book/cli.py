@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -14,6 +15,7 @@ from pags.book import terminal
 from pags.errors import PagsError, UsageError
 
 SEED = click.IntRange(0, LARGEST_SEED)
+FILE = click.Path(dir_okay=False, path_type=Path)
 DATA_DIR = click.option("--data-dir", metavar="D", help="Directory with the data sets (default: data/).")
 
 
@@ -195,7 +197,7 @@ def check(name, data_dir) -> None:
 @DATA_DIR
 def export(name, out, classes, data_dir, **settings) -> None:
     """Write a made data set with its masks as npz, and a description as json: pags data export blockmnist --out D."""
-    from pags import blocks, paths
+    from pags import blocks
 
     try:
         numbers = tuple(int(word) for word in classes.split(","))
@@ -210,26 +212,22 @@ def archives() -> None:
 
 
 @archives.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=FILE)
 @click.option("--largest", type=click.IntRange(1), metavar="BYTES", help="Leave out what is larger (default: nothing).")
 def pack(file, largest) -> None:
     """Write what lies in build/artifacts into one tar file."""
-    from pathlib import Path
-
     from pags import archive
 
-    click.echo(f"{file}: {archive.pack(Path(file), largest=largest)} artifacts")
+    click.echo(f"{file}: {archive.pack(file, largest=largest)} artifacts")
 
 
 @archives.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=FILE)
 def unpack(file) -> None:
     """Put the artifacts of such a file into build/artifacts; one that is there stays."""
-    from pathlib import Path
-
     from pags import archive
 
-    new, there = archive.unpack(Path(file))
+    new, there = archive.unpack(file)
     click.echo(f"{new} artifacts are new, {there} were there")
 
 

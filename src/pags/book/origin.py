@@ -21,10 +21,11 @@ def digests(chapter: str, settings: str, device: str) -> dict[str, str]:
     What this kind of device does not run, what shows the book, comments and the values of settings do not count.
     """
     cells = _code(chapters.read(chapter)) if chapters.source(chapter).exists() else []
-    sources = artifacts.run_on(device, artifacts.sources("pags"))
-    sources = {name: text for name, text in sources.items() if not name.startswith(("pags.book", "pags.presets"))}
-    sources |= _without_values(artifacts.sources("pags.presets"))
-    del sources["pags.presets"]  # the table of all chapters' settings
+    sources = {
+        name: _without_values(text) if name.startswith("pags.presets.") else text
+        for name, text in artifacts.run_on(device, artifacts.sources("pags")).items()
+        if name != "pags.presets" and not name.startswith("pags.book")  # the table of all settings; what shows the book
+    }
     roots = {name for cell in cells for name in artifacts.imports(_tree(cell), "")} | {settings, ALWAYS}
     return artifacts.digests((roots & sources.keys()) - artifacts.MOVERS, sources)
 
@@ -67,16 +68,13 @@ def _tree(cell: str) -> ast.AST:
         return ast.Module([], [])
 
 
-def _without_values(sources: Mapping[str, str]) -> dict[str, str]:
-    """The sources with no value for any field of a class, nor for any name that stands for one."""
-    stripped = {}
-    for name, text in sources.items():
-        tree = ast.parse(text)
-        tree.body = [node for node in tree.body if not isinstance(node, ast.Assign)]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                for field in node.body:
-                    if isinstance(field, ast.AnnAssign):
-                        field.value = None
-        stripped[name] = ast.unparse(tree)
-    return stripped
+def _without_values(source: str) -> str:
+    """The source with no value for any field of a class, nor for any name that stands for one."""
+    tree = ast.parse(source)
+    tree.body = [node for node in tree.body if not isinstance(node, ast.Assign)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign):
+                    field.value = None
+    return ast.unparse(tree)

@@ -82,8 +82,7 @@ def begin(
             f'overrides = {overrides!r}: write a dict from a field of the preset to its value, {{"n": 100}}'
         )
     config = presets.get(chapter, preset, dict(overrides))
-    for package in ("pags", "pags.presets"):
-        artifacts.sources(package)  # what changes from here on has no part in this run
+    artifacts.sources("pags")  # what changes from here on has no part in this run
     machine.use_one_thread()
     return Run(chapter, preset, seed, _device(device), _directory(data_dir), config, dict(overrides))
 
