@@ -5,11 +5,13 @@ dropout's among them, come from generators of the device that are set once an ep
 of a CPU. Two runs differ in roundings: kernels are chosen by speed, and some add in any order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from pags.randomness import epoch_seed
 
 
 def prepare(net: nn.Module, data: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
@@ -26,30 +28,18 @@ def batches(plan: Iterator[tuple], device: torch.device, *, seed: int) -> Iterat
     for epoch, step, rows, _ in plan:
         if epoch != current:
             current = epoch
-            generator.manual_seed(1_000_003 * seed + epoch)
-            torch.manual_seed(1_000_003 * seed + epoch)  # of every device: dropout's
+            generator.manual_seed(epoch_seed(seed, epoch))
+            torch.manual_seed(epoch_seed(seed, epoch))  # of every device: dropout's
         if device.type == "cuda":
             rows = rows.pin_memory().to(device, non_blocking=True)
         yield epoch, step, rows, generator
 
 
-def update(
-    net: nn.Module,
-    objective: Callable[..., dict[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    batch: tuple[Tensor, ...],
-    *,
-    generator: torch.Generator,
-    step: int,
-    half: bool,
-) -> dict[str, Tensor]:
-    """`train.update`, with its passes in bfloat16 if `half`; it reads nothing back from the device."""
-    with torch.autocast(batch[0].device.type, dtype=torch.bfloat16, enabled=half):
-        terms = objective(net.train(), *batch, generator=generator, step=step)
-    optimizer.zero_grad()
-    terms["loss"].backward()
-    optimizer.step()
-    return {name: value.detach() for name, value in terms.items()}
+@contextmanager
+def passes(device: torch.device, *, half: bool) -> Iterator[None]:
+    """Around a pass: in bfloat16 if `half`."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        yield
 
 
 @contextmanager

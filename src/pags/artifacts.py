@@ -37,7 +37,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
 MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
 MOVERS.add("pags")  # its version, and the names of the presets
-GPU = {"pags.accelerate"}  # no key of what a CPU makes holds their source
+GPU = {"pags.accelerate", "pags.together"}  # no key of what a CPU makes holds their source
 # How a maker fails that was given the state of another training.
 UNFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 
@@ -272,11 +272,11 @@ def source_hash(module: str, sources: Mapping[str, str]) -> str:
 
 def digests(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
     """A digest each of the code of `modules` and of all that they import among `sources` (name -> text)."""
-    return {name: _hash(code)[:16] for name, code in _code(modules, sources).items()}
+    return {name: code[:16] for name, code in _code(modules, sources).items()}
 
 
 def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
-    """Name -> code without comments and docstrings, of `modules` and of all that they import among `sources`."""
+    """Name -> digest of the code without comments and docstrings, of `modules` and of all that they import."""
     trees, waiting = {}, list(modules)
     while waiting:
         name = waiting.pop()
@@ -286,7 +286,17 @@ def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
             imported = imports(trees[name], name if inside else name.rpartition(".")[0])
             run = {part for one in (name, *imported) for part in _with_packages(one)}
             waiting += (run & sources.keys()) - MOVERS
-    return {name: ast.dump(_undocumented(tree)) for name, tree in trees.items()}
+    return {name: _hash(_written(_undocumented(tree))) for name, tree in trees.items()}
+
+
+def _written(node: Any) -> Any:
+    """A tree as plain JSON without empty fields, of which each Python has others: the same on all of them."""
+    if isinstance(node, list):
+        return [_written(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: _written(value) for name, value in ast.iter_fields(node) if value not in (None, [])}
+    return [type(node).__name__, fields]
 
 
 @functools.cache

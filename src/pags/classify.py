@@ -25,6 +25,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": nets.resnet,
     "small_resnet18": nets.small_resnet,
     "narrow_resnet18": partial(nets.small_resnet, width=16),
+    "thin_resnet18": partial(nets.small_resnet, width=8),
 }
 
 
@@ -65,9 +66,10 @@ def shape(config: Config, images: Dataset) -> dict[str, Any]:
 
 
 def build(shape: dict[str, Any]) -> nn.Module:
-    """The net that `shape` describes, with fresh parameters."""
+    """The net that `shape` describes, with fresh parameters; convolutions run channels last."""
     size = tuple(shape["size"])
-    return NETS[shape["net"]](size, shape["classes"], dropout=shape["dropout"], channels=shape["channels"])
+    net = NETS[shape["net"]](size, shape["classes"], dropout=shape["dropout"], channels=shape["channels"])
+    return net.to(memory_format=torch.channels_last)
 
 
 def objective(config: Config) -> train.Objective:

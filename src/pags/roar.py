@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import arguments, artifacts, attribution, classify, data, progress, sweep, train
+from pags import arguments, artifacts, attribution, classify, data, sweep, together, train
 
 # Ranks and masks
 
@@ -204,9 +203,8 @@ def fit(
     trained = artifacts.Artifact(
         *classify.fit(config.classifier, seen, seed=seed, device=device, checkpoint=checkpoint), fingerprint=""
     )
-    last = trained.info["history"][-1]
     tensors, info = judged(classify.load(trained, device), config, images, held_out, order)
-    return tensors, info | {"epochs": last["epoch"], "stopped": last.get("stopped", False)}
+    return tensors, info | _ending(trained.info["history"][-1])
 
 
 def judged(net: nn.Module, config: Retrain, images, held_out, order) -> tuple[dict[str, Tensor], dict]:
@@ -244,62 +242,47 @@ def batches(jobs: Sequence[sweep.Job], size: int, *, device: torch.device) -> It
     left = [
         job
         for job in jobs
-        if stackable(job.config.classifier, job.inputs[0])
-        and not artifacts.ready(*job.recipe, seed=job.seed, device=device)
+        if stackable(job.config.classifier) and not artifacts.ready(*job.recipe, seed=job.seed, device=device)
     ]
     for _, some in groupby(sorted(left, key=kind), kind):
         alike = tuple(some)
         yield from (alike[i : i + size] for i in range(0, len(alike), size))
 
 
-# Layers that look at the whole batch, or draw: torch.func.vmap over nets cannot run them as one.
-UNSTACKABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-
-
-def stackable(config: classify.Config, images: data.Dataset) -> bool:
-    """Whether nets of this kind can be trained as one: no batch statistics, no dropout, no adversary, no early end."""
-    net = classify.build(classify.shape(config, images))
-    plain = not any(isinstance(module, UNSTACKABLE) for module in net.modules())
-    return plain and not config.budgets and config.schedule.stop is None and not config.shuffle_labels
+def stackable(config: classify.Config) -> bool:
+    """Whether `together.fit` trains nets of this kind: without an adversary, and on images and labels as they are."""
+    return not (config.budgets or config.augment or config.shuffle_labels)
 
 
 def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:
     """[fit(...) for every job], trained in step: one batched pass for all, each with its own images and its own seed.
 
-    The jobs share their classifier and their images. Up to rounding the result is that of `fit`.
+    The jobs share their classifier and their images. Up to rounding the result is that of `fit`, dropout excepted.
     """
     images, held_out, _ = jobs[0].inputs
     configs: list[Retrain] = [job.config for job in jobs]
     orders = [job.inputs[2] for job in jobs]
-    schedule, shape = configs[0].classifier.schedule, classify.shape(configs[0].classifier, images)
+    classifier = configs[0].classifier
     members = []
     for job in jobs:
         with train.seeded(job.seed):
-            members.append(classify.build(shape).to(device))
-    stacked, _ = torch.func.stack_module_state(members)
-    parameters: dict[str, Tensor] = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
-    optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
-    blank = copy.deepcopy(members[0]).to("meta")
+            members.append(classify.build(classify.shape(classifier, images)).to(device))
     here = replace(images, x=images.x.to(device), y=images.y.to(device))
     ranks = [order.tensors["train"].to(device) for order in orders]
-
-    def loss(own: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(torch.func.functional_call(blank, own, (x,)), y)
-
-    plans = [train.batches(len(images.y), schedule, seed=job.seed) for job in jobs]
-    total = schedule.epochs * schedule.steps(len(images.y))
-    for steps in progress.bar(zip(*plans, strict=True), f"{len(jobs)} nets", total=total):
-        rows = [step[2].to(device) for step in steps]
-        x = torch.stack([view(c, here, here.x[r], o[r]) for c, r, o in zip(configs, rows, ranks, strict=True)])
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.lr_at(steps[0][0])
-        optimizer.zero_grad()
-        torch.func.vmap(loss)(parameters, x, torch.stack([here.y[r] for r in rows])).sum().backward()
-        optimizer.step()
-    for i, net in enumerate(members):
-        net.load_state_dict({name: value[i].detach() for name, value in parameters.items()})
+    ended = together.fit(
+        members,
+        lambda i, rows: view(configs[i], here, here.x[rows], ranks[i][rows]),
+        here.y,
+        classifier.schedule,
+        seeds=[job.seed for job in jobs],
+        label=f"{len(jobs)} nets",
+    )
     made = [
-        judged(net.eval(), config, here, held_out, order)
-        for net, config, order in zip(members, configs, orders, strict=True)
+        judged(net, config, here, held_out, order) for net, config, order in zip(members, configs, orders, strict=True)
     ]
-    return [(tensors, info | {"epochs": schedule.epochs, "stopped": False}) for tensors, info in made]
+    return [(tensors, info | _ending(last)) for (tensors, info), last in zip(made, ended, strict=True)]
+
+
+def _ending(last: dict) -> dict:
+    """How long a training was, by the last entry of its history."""
+    return {"epochs": last["epoch"], "stopped": last.get("stopped", False)}

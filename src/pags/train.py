@@ -5,9 +5,8 @@ dict of scalars: "loss" is minimised, every other entry is averaged into the his
 """
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pags import accelerate, progress
 from pags.artifacts import Checkpoint
 from pags.errors import UsageError
+from pags.randomness import epoch_seed
 
 Objective = Callable[..., dict[str, Tensor]]
 
@@ -69,6 +69,11 @@ def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[No
         yield
 
 
+def dropout_follows(generator: torch.Generator) -> AbstractContextManager[None]:
+    """Around a pass on a CPU: torch's global generator starts from the next number of this one."""
+    return seeded(int(torch.randint(2**31, (1,), generator=generator)))
+
+
 def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterator[tuple]:
     """(epoch, step, rows, generator) of every step from epoch `first` on; each epoch depends on (seed, epoch) alone.
 
@@ -76,7 +81,7 @@ def batches(n: int, schedule: Schedule, *, seed: int, first: int = 0) -> Iterato
     """
     steps = schedule.steps(n)
     for epoch in range(first, schedule.epochs):
-        generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+        generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
         parts = list(torch.randperm(n, generator=generator).split(schedule.batch))
         if len(parts) > steps:
             parts[-2:] = [torch.cat(parts[-2:])]
@@ -92,9 +97,14 @@ def update(
     *,
     generator: torch.Generator,
     step: int,
+    half: bool = False,
 ) -> dict[str, Tensor]:
-    """One step of the optimizer; the objective's terms, detached. Dropout, too, follows the generator."""
-    with seeded(int(torch.randint(2**31, (1,), generator=generator)), batch[0].device):
+    """One step of the optimizer; the objective's terms, detached. Dropout, too, follows the generator.
+
+    On a GPU nothing is read back, and the passes are in bfloat16 if `half`.
+    """
+    device = batch[0].device
+    with accelerate.passes(device, half=half) if accelerated(device) else dropout_follows(generator):
         terms = objective(net.train(), *batch, generator=generator, step=step)
     optimizer.zero_grad()
     terms["loss"].backward()
@@ -128,7 +138,6 @@ def fit(
         raise UsageError(f"batch = {schedule.batch}, {n} images: batch normalisation needs two images in a batch")
     fast = accelerated(device)
     data = accelerate.prepare(net, data, device) if fast else tuple(part.to(device) for part in data)
-    take_step = partial(accelerate.update, half=half) if fast else update
     optimizer, history, first = schedule.optimizer(net), [], 0
     if checkpoint is not None and (state := checkpoint.load()):
         net.load_state_dict(state["net"])
@@ -148,7 +157,9 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr_at(epoch)
             batch = tuple(part[rows.to(device)] for part in data)
-            for name, value in take_step(net, objective, optimizer, batch, generator=generator, step=step).items():
+            for name, value in update(
+                net, objective, optimizer, batch, generator=generator, step=step, half=half
+            ).items():
                 totals[name] = totals.get(name, 0.0) + value * len(rows) / n
             if (step + 1) % steps == 0:
                 history.append({"epoch": epoch + 1, **{name: float(total) for name, total in totals.items()}})

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pags import attribution, classify, train
+from pags import attack, attribution, classify, train
 from pags.artifacts import Checkpoint
 from pags.data import Dataset, fingerprint
 
@@ -59,7 +59,8 @@ def cosines(
     """
     device = next(net.parameters()).device
     options = {} if samples is None else {"samples": samples}
-    v = attribution.in_batches(method, net, probe.x.to(device), generator=generator, **options).flatten(1)
+    v = attribution.in_batches(method, net, probe.x.to(device), generator=generator, **options)
+    v = attack.balanced(v).flatten(1)
     return ((probe.basis.to(device).mT @ v[..., None]).squeeze(-1) / v.norm(dim=1, keepdim=True)).cpu()
 
 

@@ -146,7 +146,10 @@ def test_nets_in_step_equal_nets_one_by_one(halves):
         net="narrow_mlp",
         dropout=False,
     )
-    for config in (CONFIG, lenet):
+    stopping = replace(CONFIG, schedule=replace(CONFIG.schedule, epochs=8, stop=0.6))
+    normalised = replace(CONFIG, net="thin_resnet18", schedule=replace(CONFIG.schedule, epochs=2, lr=1e-3))
+    ends = set()
+    for config in (CONFIG, lenet, stopping, normalised):
         jobs = [
             job(halves, share, top=top, repetition=r, mean_fill=top, classifier=config)
             for share in (0.2, 0.6)
@@ -157,6 +160,9 @@ def test_nets_in_step_equal_nets_one_by_one(halves):
         for (a, info), (b, other) in zip(alone, together, strict=True):
             assert (a["correct"] != b["correct"]).float().mean() <= 0.05  # rounding may turn a doubtful one
             assert info.keys() == other.keys()
+            assert (info["epochs"], info["stopped"]) == (other["epochs"], other["stopped"])
+            ends.add((config is stopping, info["epochs"]))
+    assert len({epochs for own, epochs in ends if own}) > 1  # each ends when its own loss says so
 
 
 def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
@@ -176,15 +182,16 @@ def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
     [
         ({}, True),
         ({"net": "lenet", "dropout": False}, True),
-        ({"net": "lenet", "dropout": True}, False),
-        ({"net": "narrow_resnet18"}, False),
+        ({"net": "lenet", "dropout": True}, True),
+        ({"net": "narrow_resnet18"}, True),
         ({"budgets": (1.0,)}, False),
+        ({"augment": True}, False),
+        ({"shuffle_labels": True}, False),
     ],
 )
-def test_only_plain_nets_are_trained_in_step(changes, expected):
-    images = data.dataset("grey", "train", torch.rand(4, 1, 12, 12), torch.arange(4) % 2, 2)
+def test_only_plain_trainings_are_made_in_step(changes, expected):
     config = classify.Config(**({"schedule": CONFIG.schedule, "net": "mlp", "dropout": False} | changes))
-    assert roar.stackable(config, images) == expected
+    assert roar.stackable(config) == expected
 
 
 def test_on_a_gpu_the_grid_is_made_in_few_batches_and_then_read(halves, tmp_path, monkeypatch):
