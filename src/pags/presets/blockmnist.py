@@ -15,8 +15,8 @@ class BlockMnist:
     """Each of three nets, and against an adversary of one budget, an L2 length: that of the main comparison."""
 
     data: str = sizes("strokes", "mnist", "mnist")
-    n: int = sizes(600, 6000, 12_665)  # training images for the MLPs
-    conv_n: int = sizes(100, 3000, 12_665)  # training images for LeNet and ResNet18
+    n: int = sizes(600, 5000, 12_665)  # training images for the MLPs
+    conv_n: int = sizes(100, 1200, 12_665)  # training images for LeNet and ResNet18
     test: int = sizes(300, 2115, 2115)
     explain: int = sizes(100, 500, 2115)  # test images
     top: Share = 0.05  # share of an image's pixels that counts as highlighted
@@ -46,20 +46,20 @@ class BlockMnist:
         lenet,
         schedule=sizes(vary(ADAM, epochs=30, batch=20, stop=0.02), vary(ADAM, epochs=6, batch=50, stop=0.01), SGD_D),
         budgets=(2.0,),
-        pgd_steps=sizes(2, 5, 20),
+        pgd_steps=sizes(2, 3, 20),
     )
     resnet: classify.Config = vary(  # the running means of its batch norm need some 50 steps, however small the loss
         lenet,
-        schedule=sizes(vary(ADAM, epochs=8, batch=10), vary(ADAM, epochs=4, batch=50), SGD_D),
-        net=sizes("narrow_resnet18", "narrow_resnet18", "small_resnet18"),
+        schedule=sizes(vary(ADAM, epochs=8, batch=10), vary(ADAM, epochs=8, batch=50), SGD_D),
+        net=sizes("thin_resnet18", "narrow_resnet18", "small_resnet18"),
     )
     resnet_robust: classify.Config = vary(
         resnet,
-        schedule=sizes(vary(ADAM, epochs=7, batch=5), vary(ADAM, epochs=5, batch=50), SGD_D),
+        schedule=sizes(vary(ADAM, epochs=7, batch=5), vary(ADAM, epochs=8, batch=50), SGD_D),
         budgets=(2.0,),
-        pgd_steps=sizes(2, 5, 20),
+        pgd_steps=sizes(2, 3, 20),
     )
-    repetitions: int = sizes(3, 5, 5)  # of the MLPs
+    repetitions: int = sizes(3, 3, 5)  # of the MLPs
     conv_repetitions: int = 3  # of LeNet and ResNet18
     eps: tuple[float, ...] = sizes((1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0))
     p_top: tuple[Share, ...] = sizes(  # how probable it is that the signal stands on top

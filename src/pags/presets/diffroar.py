@@ -20,16 +20,16 @@ class Roar:
     digits_test: int = sizes(500, 2000, 10_000)
     digits_net: classify.Config = classify.Config(
         schedule=Schedule(
-            epochs=sizes(8, 5, 50),
+            epochs=sizes(8, 6, 50),
             batch=sizes(100, 64, 32),
             lr=sizes(2e-3, 1e-3, 1e-3),
             drops=sizes((), (), (10, 20, 30, 40)),
         ),
-        net=sizes("narrow_mlp", "lenet", "lenet"),
+        net=sizes("narrow_mlp", "narrow_lenet", "lenet"),
         dropout=sizes(False, True, True),
     )
     digits_retrained: classify.Config = vary(
-        digits_net, schedule={"epochs": sizes(5, 3, 30), "drops": sizes((), (), (10, 20))}
+        digits_net, schedule={"epochs": sizes(5, 5, 30), "drops": sizes((), (), (10, 20))}
     )
     removed: tuple[Share, ...] = sizes(  # shares
         (0.2, 0.4, 0.6, 0.8, 0.9), (0.2, 0.4, 0.6, 0.7, 0.8, 0.9), tuple(i / 20 for i in range(1, 20))
@@ -40,7 +40,7 @@ class Roar:
     # Images (D)
     images: str = sizes("strokes", "fashion_mnist", "fashion_mnist")
     images_size: int = sizes(32, 28, 28)  # pixels a side, those of the files: for svhn write 32
-    images_n: int = sizes(1000, 6000, 60_000)
+    images_n: int = sizes(1000, 5000, 60_000)
     images_test: int = sizes(500, 2000, 10_000)
     net: classify.Config = classify.Config(
         schedule=sizes(SHORT, SHORT, SGD_D),
@@ -83,7 +83,7 @@ class Roar:
         schedule=sizes(
             Schedule(epochs=4, batch=25, lr=1e-3), Schedule(epochs=8, batch=100, lr=3e-3, drops=(6,)), SGD_D
         ),
-        net=sizes("narrow_lenet", "narrow_resnet18", "small_resnet18"),
+        net=sizes("narrow_lenet", "thin_resnet18", "small_resnet18"),
         dropout=False,
     )
     conv_robust: classify.Config = vary(

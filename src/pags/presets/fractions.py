@@ -40,7 +40,7 @@ class Fractions:
     seeds: int = 3
     standard: watch.Config = watch.Config(
         classify.Config(
-            schedule=Schedule(epochs=sizes(4, 8, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (), DROPS)),
+            schedule=Schedule(epochs=sizes(4, 5, 50), batch=sizes(64, 64, 32), lr=1e-3, drops=sizes((), (), DROPS)),
             net=sizes("narrow_lenet", "lenet", "lenet"),
         ),
         looks=sizes(10, 18, 60),  # about so many in a training, its ends among them
@@ -54,7 +54,7 @@ class Fractions:
     control: watch.Config = vary(robust, classifier={"budgets": ()})
     as_text: classify.Config = vary(ROBUST, per_batch=False, schedule={"epochs": sizes(1, 1, 15)})
     # Labels dealt at random to the first `shuffled_n` images, until they are learned by heart
-    shuffled_n: int = sizes(150, 1000, 60_000)
+    shuffled_n: int = sizes(150, 500, 60_000)
     shuffled: watch.Config = watch.Config(
         classify.Config(
             schedule=Schedule(
@@ -71,14 +71,14 @@ class Fractions:
     )
     # Images enlarged to so many pixels along a side; two nets at both sizes, all with the same data and steps
     upsampled: int = sizes(48, 64, 256)
-    upsampled_n: int = sizes(250, 2000, 60_000)
+    upsampled_n: int = sizes(250, 1500, 60_000)
     upsampled_explain: int = sizes(20, 100, 1000)
     upsampled_lenet: classify.Config = classify.Config(
         schedule=Schedule(epochs=sizes(6, 4, 50), batch=sizes(32, 32, 8), lr=1e-3, drops=sizes((), (), DROPS)),
         net=sizes("narrow_lenet", "lenet", "lenet"),
     )
     upsampled_resnet: classify.Config = vary(
-        upsampled_lenet, net=sizes("narrow_resnet18", "resnet18", "resnet18"), schedule={"lr": sizes(1e-3, 1e-3, 1e-2)}
+        upsampled_lenet, net=sizes("thin_resnet18", "resnet18", "resnet18"), schedule={"lr": sizes(1e-3, 1e-3, 1e-2)}
     )
     # Strokes with their exact tangent space
     exact_n: int = sizes(8000, 20_000, 60_000)  # for the VAE
@@ -91,10 +91,10 @@ class Fractions:
     replica: replicate.Generative = replicate.Generative(
         manifold=vary(
             MANIFOLD,
-            n=sizes(1500, 20_000, 60_000),
+            n=sizes(1500, 10_000, 60_000),
             vae={
                 "schedule": {
-                    "epochs": sizes(6, 5, 400),
+                    "epochs": sizes(6, 8, 400),
                     "batch": sizes(32, 64, 64),
                     "lr": sizes(2e-3, 1e-3, 5e-4),
                 },
@@ -102,10 +102,10 @@ class Fractions:
             },
             labeller={
                 "width": sizes(0.0625, 0.125, 1.0),
-                "n": sizes(1000, 6000, 60_000),
+                "n": sizes(1000, 4000, 60_000),
                 "schedule": {"epochs": sizes(5, 5, 5), "batch": sizes(32, 64, 64)},
             },
-            draw={"train": sizes(500, 20_000, 60_000), "test": sizes(60, 300, 10_000)},
+            draw={"train": sizes(500, 10_000, 60_000), "test": sizes(60, 300, 10_000)},
         ),
         classifier=classify.Config(
             schedule=Schedule(epochs=sizes(6, 8, 50), batch=sizes(32, 64, 32), lr=1e-3, drops=sizes((), (), DROPS)),
@@ -120,11 +120,11 @@ class Fractions:
     other: replicate.Reconstructive = replicate.Reconstructive(
         autoencoder=autoencoder.Config(
             latents=sizes(40, 144, 144),
-            schedule=Schedule(epochs=sizes(8, 15, 200), batch=sizes(32, 64, 64), lr=sizes(1e-3, 1e-3, 1e-4)),
+            schedule=Schedule(epochs=sizes(8, 12, 200), batch=sizes(32, 64, 64), lr=sizes(1e-3, 1e-3, 1e-4)),
         ),
         classifier=classify.Config(
             schedule=Schedule(epochs=sizes(6, 8, 50), batch=sizes(32, 64, 64), lr=1e-3, drops=sizes((), (6,), DROPS)),
-            net=sizes("narrow_lenet", "lenet", "lenet"),
+            net=sizes("narrow_lenet", "narrow_lenet", "lenet"),
         ),
         explain=sizes(60, 200, 10_000),
     )

@@ -14,7 +14,7 @@ class Generation:
 
     manifold: generate.Config = MANIFOLD
     # The two estimators side by side, on these images and on strokes: as long as the generator, but at `standard`
-    estimators: vae.Config = vary(MANIFOLD.vae, schedule={"epochs": sizes(6, 4, 400)}, anneal=sizes(500, 2000, 10_000))
+    estimators: vae.Config = vary(MANIFOLD.vae, schedule={"epochs": sizes(4, 3, 400)}, anneal=sizes(400, 2000, 10_000))
     evaluate: int = sizes(1000, 10_000, 10_000)  # test images
     upsampled: int = 256  # pixels along a side
     reconstructive: autoencoder.Config = autoencoder.Config(
@@ -28,7 +28,7 @@ class Generation:
         (8000, 500), (20_000, 500, 5000), (60_000, 500, 1000, 2000, 5000, 10_000, 20_000)
     )
     instrument_k: tuple[int, ...] = sizes((10, 5, 20), (10, 5, 20), (10, 5, 8, 15, 20, 30))
-    instrument_steps: int = sizes(250, 1500, 20_000)
+    instrument_steps: int = sizes(250, 1000, 20_000)
     instrument_evaluate: int = sizes(200, 1000, 2000)  # test images
 
     @property

@@ -27,7 +27,7 @@ class OffManifold:
         schedule=Schedule(epochs=sizes(8, 10, 100), batch=sizes(64, 100, 100), lr=sizes(1e-3, 1e-3, 1e-4)),
         width=sizes(32, 32, 128),
     )
-    n: int = sizes(800, 5000, 50_000)  # training images
+    n: int = sizes(800, 4000, 50_000)  # training images
     test: int = sizes(500, 2000, 10_000)
     explain: int = sizes(100, 300, 2000)  # of the test images; changes are measured at them
     scored: int = sizes(10, 300, 2000)  # of these; likeness with the score is measured at them
