@@ -14,11 +14,11 @@ MANIFOLD = generate.Config(
         anneal=sizes(400, 5000, 10_000),
     ),
     labeller=generate.Labeller(
-        width=sizes(0.125, 0.25, 1.0),
-        n=sizes(2500, 8000, 60_000),
+        width=sizes(0.0625, 0.25, 1.0),
+        n=sizes(4000, 8000, 60_000),
         schedule=Schedule(epochs=sizes(4, 5, 5), batch=64, lr=1e-3),
     ),
-    draw=generate.Draw(train=sizes(4000, 20_000, 60_000), test=sizes(1000, 2000, 10_000)),
+    draw=generate.Draw(train=sizes(3000, 20_000, 60_000), test=sizes(1000, 2000, 10_000)),
 )
 
 # A's net; its optimiser on CIFAR-10 runs for 200 epochs.

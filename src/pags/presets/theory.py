@@ -30,7 +30,7 @@ class RobustnessTheory:
     penalty_n: int = sizes(400, 1000, 1000)  # drawn digits for nets whose gradient is penalised
     penalty_test: int = sizes(150, 500, 500)
     penalty_steps: int = sizes(250, 1000, 3000)
-    penalty_seeds: int = sizes(5, 5, 10)
+    penalty_seeds: int = sizes(3, 5, 10)
     useless_n: int = sizes(20_000, 100_000, 100_000)  # examples for a ridge regression
 
 
@@ -43,7 +43,7 @@ class ManifoldTheory:
     neurons: int = sizes(300, 1000, 3000)  # starts of the search for the widest margin
     curve_points: int = sizes(1200, 4000, 6000)  # half of them for testing
     curve_width: int = sizes(200, 500, 600)
-    curve_steps: int = sizes(600, 1500, 3000)
+    curve_steps: int = sizes(400, 1500, 3000)
     curve_dims: tuple[int, ...] = sizes((2, 3, 5, 10), (2, 3, 5, 10), (2, 3, 5, 10, 30))  # of the space around it
 
 
@@ -56,7 +56,7 @@ class LeakageTheory:
     )
     leak_width: int = sizes(2000, 10_000, 10_000)
     leak_steps: int = sizes(400, 400, 4000)
-    leak_seeds: int = sizes(5, 5, 10)
+    leak_seeds: int = sizes(3, 5, 10)
     robust_steps: int = sizes(1000, 1000, 2000)
     robust_seeds: int = sizes(3, 3, 5)
     robust_eps: tuple[float, ...] = sizes(  # Linf
