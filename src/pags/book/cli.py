@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
-@click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
+@click.option("--preset", default="quick", show_default=True, help="quick, standard, gpu or paper.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @DATA_DIR
