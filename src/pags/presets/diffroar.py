@@ -16,7 +16,7 @@ class Roar:
 
     # Digits with known tangent spaces (B): those of `manifold`, or drawn ones where its data are strokes
     manifold: generate.Config = MANIFOLD
-    digits_n: int = sizes(1000, 4000, 20_000, 60_000)
+    digits_n: int = sizes(1000, 4000, 5000, 60_000)
     digits_test: int = sizes(500, 2000, 10_000, 10_000)
     digits_net: classify.Config = classify.Config(
         schedule=Schedule(
@@ -46,19 +46,19 @@ class Roar:
     images_n: int = sizes(1000, 5000, 60_000, 60_000)
     images_test: int = sizes(500, 2000, 10_000, 10_000)
     net: classify.Config = classify.Config(
-        schedule=sizes(SHORT, SHORT, vary(SGD_D, epochs=8, drops=(5, 7), factor=0.1), SGD_D),
+        schedule=sizes(SHORT, SHORT, vary(SGD_D, epochs=6, drops=(4,), factor=0.1), SGD_D),
         net=sizes("narrow_mlp", "mlp", "mlp", "mlp"),
         dropout=False,
     )
     robust: classify.Config = vary(net, pgd_steps=sizes(4, 5, 5, 20))  # at each budget of the next two
     linear: classify.Config = vary(net, net="linear")
     l2: tuple[float, ...] = sizes((0.5, 1.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0))
-    linf: tuple[float, ...] = sizes((0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.05, 0.1))
-    retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 8, 500)})
+    linf: tuple[float, ...] = sizes((0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.1), (0.02, 0.05, 0.1))
+    retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 6, 500)})
     shares: tuple[Share, ...] = sizes(  # that are kept
         (0.05, 0.1, 0.3, 0.6),
         (0.05, 0.1, 0.2, 0.4, 0.7),
-        (0.05, 0.1, 0.2, 0.3, 0.6),
+        (0.05, 0.1, 0.2, 0.6),
         (0.05, *(i / 10 for i in range(1, 10))),
     )
     repetitions: int = sizes(3, 3, 3, 5)
@@ -69,7 +69,7 @@ class Roar:
         schedule=sizes(
             Schedule(epochs=3, batch=25, lr=2e-3),
             Schedule(epochs=5, batch=50, lr=1e-3),
-            Schedule(epochs=3, batch=256, lr=1e-3),
+            Schedule(epochs=2, batch=256, lr=1e-3),
             SGD_D,
         ),
         net=sizes("narrow_lenet", "narrow_lenet", "lenet", "lenet"),
@@ -94,7 +94,7 @@ class Roar:
         schedule=sizes(
             Schedule(epochs=4, batch=25, lr=1e-3),
             Schedule(epochs=8, batch=100, lr=3e-3, drops=(6,)),
-            vary(SGD_D, epochs=16, drops=(9, 13), factor=0.1, stop=None),
+            vary(SGD_D, epochs=14, drops=(8, 12), factor=0.1, stop=None),
             SGD_D,
         ),
         net=sizes("narrow_lenet", "thin_resnet18", "small_resnet18", "small_resnet18"),
@@ -103,7 +103,7 @@ class Roar:
     )
     conv_robust: classify.Config = vary(
         conv,
-        schedule={"epochs": sizes(4, 8, 6, 500), "drops": sizes((), (6,), (4, 5), SGD_D.drops)},
+        schedule={"epochs": sizes(4, 8, 5, 500), "drops": sizes((), (6,), (3, 4), SGD_D.drops)},
         budgets=sizes((0.05,), (8 / 255,), (8 / 255,), (8 / 255,)),
         linf=True,
         pgd_steps=sizes(3, 4, 3, 8),
@@ -119,7 +119,7 @@ class Roar:
     block_n: int = sizes(1000, 3000, 10_000, 20_000)
     block_test: int = sizes(500, 1000, 5000, 5000)
     block: classify.Config = classify.Config(
-        schedule=sizes(SHORT, vary(SHORT, epochs=10, batch=50), vary(SHORT, epochs=10), SGD_D),
+        schedule=sizes(SHORT, vary(SHORT, epochs=10, batch=50), vary(SHORT, epochs=10, batch=250), SGD_D),
         net=sizes("narrow_mlp", "narrow_mlp", "mlp", "mlp"),
         dropout=False,
     )

@@ -20,7 +20,7 @@ class KnownScore:
     sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units
     search: score.Config = SEARCH
     denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
-    nets_train: int = sizes(800, 5000, 20_000, 60_000)  # images for the nets
+    nets_train: int = sizes(800, 5000, 60_000, 60_000)  # images for the nets
     net: classify.Config = sizes(
         NET_A,
         NET_A,

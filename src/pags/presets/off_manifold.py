@@ -32,7 +32,7 @@ class OffManifold:
         ),
         width=sizes(32, 32, 128, 128),
     )
-    n: int = sizes(800, 4000, 30_000, 50_000)  # training images
+    n: int = sizes(800, 4000, 25_000, 50_000)  # training images
     test: int = sizes(500, 2000, 10_000, 10_000)
     explain: int = sizes(100, 300, 1000, 2000)  # of the test images; changes are measured at them
     scored: int = sizes(10, 300, 300, 2000)  # of these; likeness with the score is measured at them

@@ -10,12 +10,12 @@ MANIFOLD = generate.Config(
     n=sizes(8000, 60_000, 60_000, 60_000),
     vae=vae.Config(
         latents=10,
-        schedule=Schedule(epochs=sizes(4, 15, 60, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4, 5e-4)),
-        anneal=sizes(400, 5000, 10_000, 10_000),
+        schedule=Schedule(epochs=sizes(4, 15, 25, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4, 5e-4)),
+        anneal=sizes(400, 5000, 5000, 10_000),
     ),
     labeller=generate.Labeller(
         width=sizes(0.125, 0.25, 1.0, 1.0),
-        n=sizes(2500, 8000, 60_000, 60_000),
+        n=sizes(2500, 8000, 20_000, 60_000),
         schedule=Schedule(epochs=sizes(4, 5, 5, 5), batch=64, lr=1e-3),
     ),
     draw=generate.Draw(train=sizes(4000, 20_000, 60_000, 60_000), test=sizes(1000, 2000, 10_000, 10_000)),
