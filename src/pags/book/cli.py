@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
-@click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
+@click.option("--preset", default="quick", show_default=True, help="quick, standard, gpu or paper.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @DATA_DIR
@@ -39,12 +39,15 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
 
     A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`.
+    At gpu and paper an estimate of the time on one H100 is printed first.
     """
-    from pags.book import runner
+    from pags.book import estimate, runner
 
     paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
+    for said in estimate.lines((job.chapter, job.preset, job.parameters.get("overrides", {})) for job in planned):
+        terminal.tell(said)
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
         raise PagsError("\n".join(failures))
 

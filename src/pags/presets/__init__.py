@@ -1,7 +1,8 @@
 """Every number of every chapter: one file a chapter, each setting once with its values in all presets side by side.
 
 quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or less on a
-GPU. paper: the papers' settings as far as their texts and released code give them; a GPU.
+GPU. gpu: the papers' data sets and architectures, schedules cut to at most nine minutes a chapter on one H100, as
+`pags.book.estimate` reckons. paper: the papers' settings as far as their texts and released code give them; a cluster.
 """
 
 import dataclasses
