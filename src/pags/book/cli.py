@@ -38,8 +38,9 @@ def command() -> None:
 def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> None:
     """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
 
-    A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`.
-    At gpu and paper an estimate of the time on one H100 is printed first.
+    A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`. A run
+    with changed fields goes to build/changed and takes no other's place. At gpu and paper an estimate of the time on
+    one H100 is printed first.
     """
     from pags.book import estimate, runner
 
@@ -109,12 +110,14 @@ def expect(name: str, value: object, kind: type) -> Any:
     help="Show the chapters as executed at this preset, or at the best of each.",
 )
 @click.option("--release", is_flag=True, help="Refuse pages that earlier code made.")
-def build(preset, release) -> None:
+@click.option("--changed", is_flag=True, help="Show runs with changed fields (-p) where there are such.")
+@click.option("--pdf", is_flag=True, help="Print every page, too; needs a Chromium.")
+def build(preset, release, changed, pdf) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
     from pags.book import build
 
     paths.need_chapters()
-    click.echo(build.build(preset, release=release))
+    click.echo(build.build(preset, release=release, changed=changed, pdf=pdf))
 
 
 @command.command()

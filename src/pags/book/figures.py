@@ -136,6 +136,12 @@ EARLIER = re.compile(
 PICTURE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"[^>]*>')
 
 
+def label_of(text: str) -> str | None:
+    """The label of a figure that came as HTML; None for any other HTML."""
+    match = EARLIER.fullmatch(text)
+    return match[2] if match else None
+
+
 def earlier(renderer, data) -> list[nodes.Element] | None:
     """The nodes of a figure that came as HTML; None for any other HTML."""
     if not (match := EARLIER.fullmatch(data.string)):

@@ -281,10 +281,13 @@ class Run:
         return json.loads(_text(result))
 
     def save(self) -> Path:
-        """Write build/results/<preset>/<chapter>.json, whole or not at all, and return its path."""
+        """Write build/results/<preset>/<chapter>.json, whole or not at all, and return its path.
+
+        A run with changed settings writes into build/changed/results, and takes no ordinary run's place.
+        """
         result = self.results()
         validate(result)
-        path = paths.RESULTS / self.preset / f"{self.chapter}.json"
+        path = directory(self.overrides) / self.preset / f"{self.chapter}.json"
         seconds = time.monotonic() - self._start
         about = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -385,6 +388,11 @@ def _summary(
 
 
 # Files
+
+
+def directory(overrides: Mapping[str, Any]) -> Path:
+    """Where a run with these changed settings, or none, writes its results, below a folder named after its preset."""
+    return paths.CHANGED / "results" if overrides else paths.RESULTS
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -202,23 +202,34 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
 
 def judge(job: Job, work: Path, notebook: nbformat.NotebookNode) -> str | None:
     """Why a notebook that ran to its end must not count, or None."""
-    problems = gates.executed(notebook) + gates.result(work / "results" / job.preset / f"{job.chapter}.json")
+    problems = gates.executed(notebook) + gates.result(written(job, work) / f"{job.chapter}.json")
     return "; ".join(problems) or None
+
+
+def written(job: Job, work: Path) -> Path:
+    """Where in the directory `work` a chapter has written its results."""
+    place = work / results.directory(job.parameters.get("overrides", {})).relative_to(paths.BUILD)
+    return place / job.preset
 
 
 def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
     """Put the executed notebook and what it wrote in the places where the book looks; all is written before any moves.
 
-    The notebook says with which results it belongs together, and is the last to move.
+    The notebook says with which results it belongs together, and is the last to move. A run with changed settings is
+    kept apart, where no page looks unless it is asked to.
     """
-    written = work / "results" / job.preset
+    changed = bool(job.parameters.get("overrides"))
+    executed, kept = (
+        (paths.CHANGED / "executed", paths.CHANGED / "results") if changed else (paths.EXECUTED, paths.RESULTS)
+    )
+    made = written(job, work)
     notebook = cleaned(notebook)
-    notebook.metadata["pags"] = {"results": build.fingerprint(written / f"{job.chapter}.json")}
+    notebook.metadata["pags"] = {"results": build.fingerprint(made / f"{job.chapter}.json")}
     path = work / "clean.ipynb"
     with explained(path):
         nbformat.write(notebook, path)
-    moves = {made: paths.RESULTS / job.preset / made.name for made in sorted(written.iterdir())}
-    place(moves | {path: paths.EXECUTED / job.preset / f"{job.chapter}.ipynb"})
+    moves = {one: kept / job.preset / one.name for one in sorted(made.iterdir())}
+    place(moves | {path: executed / job.preset / f"{job.chapter}.ipynb"})
     failed_path(job).unlink(missing_ok=True)
 
 
