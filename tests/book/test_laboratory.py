@@ -1,6 +1,7 @@
 """The laboratory: every number that its script computes against Python's, and every control by keyboard."""
 
 import base64
+import itertools
 import re
 
 import numpy as np
@@ -55,7 +56,7 @@ def content(models):
 def read(widths, weights):
     """The parameters that an exported network holds."""
     numbers = np.frombuffer(base64.b64decode(weights), "<f2").astype(np.float32)
-    sizes = [n for a, b in zip(widths, widths[1:], strict=False) for n in (a * b, b)]
+    sizes = [n for a, b in itertools.pairwise(widths) for n in (a * b, b)]
     return np.split(numbers, np.cumsum(sizes))[:-1], len(numbers) - sum(sizes)
 
 

@@ -1,7 +1,7 @@
 """The laboratory: small networks and the pen's paths as data for laboratory.js, which computes everything in the page.
 
-Axes: k latents, d pixels. A network is a perceptron of rectified units, in half precision: `half` gives the network that
-the page shows, so that what a chapter measures is what a reader sees.
+Axes: k latents, d pixels. A network is a perceptron of rectified units, in half precision: `half` gives the network
+that the page shows, so that what a chapter measures is what a reader sees.
 """
 
 import base64
@@ -53,7 +53,7 @@ def layers(net: nn.Module) -> list[nn.Linear]:
 
 
 def exported(net: nn.Module) -> dict[str, Any]:
-    """{"widths", "weights"}: units of each layer, and weights (out, in) and bias of each in half precision, as base64."""
+    """{"widths", "weights"}: units of each layer; weights (out, in) and bias of each in half precision, as base64."""
     inside = layers(net)
     parts = [np.asarray(part.detach().cpu().half()).ravel() for one in inside for part in (one.weight, one.bias)]
     content = np.concatenate(parts).astype("<f2").tobytes()
