@@ -95,6 +95,8 @@ def test_a_page_that_earlier_code_has_made_says_so(executed):
     box = build.status(chapter(), ({}, {"commit": "0123456789abcdef"}), changed=["cells", "pags.vae"])
     assert "(commit 0123456789)" in box
     assert "Changed since: cells, `pags.vae`." in box
+    box = build.status(chapter(), ({}, {}), changed=["cells", *(f"pags.m{n}" for n in range(9))])
+    assert "Changed since: cells, `pags.m0`, `pags.m1`, `pags.m2`, 6 more modules." in box
 
 
 def ran(**changes):

@@ -25,6 +25,7 @@ from pags.errors import PagsError, UsageError
 from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
 
 BEST = "best"  # in place of a preset: each chapter's largest
+MOST = 4  # changes since a run that the box under a title names
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 
@@ -66,7 +67,7 @@ def build(preset: str = "quick", *, release: bool = False, changed: bool = False
             mend(made)
             printed = printing.print_pages(made) if pdf else []
             link_pages(made, repository(), printed)
-            if complaints := gates.html(made):
+            if complaints := gates.html(made) + gates.names(made, metric_names()):
                 raise PagsError(
                     "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
                 )
@@ -210,7 +211,7 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
         "changed": ", ".join(f"{name} = {value}" for name, value in result.get("parameters", {})["overrides"].items())
         if result.get("parameters", {}).get("overrides")
         else None,
-        "data": ", ".join(result.get("data", {})),
+        "data": scoreboard.data_words(result.get("data", {})),
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         **spent(run, notebook.metadata.get("papermill", {}).get("duration")),
@@ -222,7 +223,9 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
     if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
         line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
-        line += f"Changed since: {', '.join(f'`{one}`' if '.' in one else one for one in changed)}."
+        named = [f"`{one}`" if "." in one else one for one in changed[:MOST]]
+        more = [f"{len(changed) - MOST} more modules"] if len(changed) > MOST else []
+        line += f"Changed since: {', '.join(named + more)}."
     return f":::{{div}} pags-status\n{line}\n:::"
 
 
@@ -293,6 +296,11 @@ def pages(source: Path, out: Path) -> Path:
     if done.returncode or complaints:
         raise PagsError("\n  ".join(["Jupyter Book complains; the book stays as it was", *(complaints or said[-15:])]))
     return out / "_build" / "html"
+
+
+def metric_names() -> set[str]:
+    """The names under which any results file of this build, or a published one, records something."""
+    return {name for result in results.all() for name in result["metrics"]}
 
 
 def repository() -> dict[str, str]:

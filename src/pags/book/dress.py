@@ -13,6 +13,7 @@ TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 VERDICTS = 'aria-label="Claims judged in this chapter"'
 BOARD = "../scoreboard.html"
 TERM = re.compile(r"^(\S.*)$", re.MULTILINE)
+AMBIGUOUS = {"score", "strokes"}  # a logit is called a score, and a pen makes strokes, too
 # What no link may be put into: roles, code, formulas, links, tags, emphasis; the odd parts of a split are these.
 KEPT = re.compile(r"(\{[^{}`]+\}`[^`]*`|`+[^`]*`+|\$[^$]*\$|!?\[[^\]]*\](?:\([^)]*\))?|<[^>]*>|\*+[^*]*\*+)")
 NO_PROSE = ("#", "|", ":", "`", ">", "(", "$", "-", "*", "%", "+", " ", "\t")
@@ -47,9 +48,9 @@ def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: sco
 
 
 def terms(glossary: str) -> list[str]:
-    """The words that the glossary explains, in its order."""
+    """The words that the glossary explains, in its order, but those that often mean something else."""
     block = re.search(r"^```\{glossary\}\n(.*?)^```", glossary, re.MULTILINE | re.DOTALL)
-    return TERM.findall(block[1]) if block else []
+    return [word for word in TERM.findall(block[1]) if word not in AMBIGUOUS] if block else []
 
 
 def link_terms(notebook: NotebookNode, words: Iterable[str]) -> None:

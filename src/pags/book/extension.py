@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from html import unescape
+from textwrap import shorten
 from typing import Any
 
 from docutils import nodes
@@ -14,6 +16,7 @@ from sphinx_proof.domain import ProofDomain, ProofIndex
 from pags.book import chapters
 
 CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
+LONGEST = 60  # characters of a caption in a fold's name
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -67,10 +70,12 @@ def of_figures(cell: nodes.Element, numbers: dict[str, tuple]) -> str:
 
 
 def of_table(cell: nodes.Element) -> str:
-    """ "Code of the table “its caption”"; "" where the cell shows no table."""
-    html = " ".join(raw.astext() for raw in cell.findall(nodes.raw))
-    caption = CAPTION.search(html)
-    return f"Code of the table “{re.sub('<[^>]*>', '', caption[1]).strip()}”" if caption else ""
+    """ "Code of the table “how its caption begins”"; "" where the cell shows no table."""
+    caption = CAPTION.search(" ".join(raw.astext() for raw in cell.findall(nodes.raw)))
+    if not caption:
+        return ""
+    words = unescape(re.sub("<[^>]*>", "", caption[1])).strip()
+    return f"Code of the table “{shorten(re.split('[,:;(]', words)[0], LONGEST, placeholder=' ...')}”"
 
 
 def of_section(cell: nodes.Element) -> str:
@@ -97,7 +102,7 @@ class TheoremIndex(ProofIndex):
             docname = about["docname"]
             number = env.toc_fignumbers.get(docname, {}).get(about["countertype"], {}).get(label, ())
             name = " ".join([about["realtype"].title(), ".".join(map(str, number))]).strip()
-            title = titles(env, docname).get(label, "")
+            title = titles(env, docname).get(label, "").strip()
             entry = IndexEntry(f"{name} {title}".strip(), 0, docname, label, "", "", "")
             by_page.setdefault(env.titles[docname].astext(), []).append(entry)
         return sorted(by_page.items()), True
