@@ -17,7 +17,8 @@ import nbformat
 import yaml
 
 from pags import PRESETS, paths
-from pags.book import chapters, claims, gates, origin, results, scoreboard, terminal
+from pags.book import chapters, claims, editions, gates, origin, results, scoreboard, study, terminal
+from pags.book.editions import Edition
 from pags.errors import PagsError, UsageError
 from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
 
@@ -40,34 +41,37 @@ ROLES = {
 }
 
 
-def build(preset: str = "quick", *, release: bool = False) -> Path:
+def build(preset: str = "quick", *, release: bool = False, edition: Edition = editions.reader) -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails.
 
     At "best" each chapter is shown as executed at the largest preset at which it was. A `release` has no page that
-    earlier code made.
+    earlier code made. Each `edition` has a folder of its own.
     """
     if preset not in (*PRESETS, BEST):
         raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
-    work = paths.BUILD / "running" / "html"
+    target = editions.folder(edition)
+    work = paths.BUILD / "running" / target.name
     remove_abandoned(work.parent)
     with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
-        restore_directory(paths.HTML)
+        restore_directory(target)
         try:
-            source = assemble(work / "source", preset, release=release)
+            source = assemble(work / "source", preset, release=release, edition=edition)
             made = pages(source, work / "made")
             mend(made)
+            if (source / "study.md").exists():
+                study.write(made / "study")
             if complaints := gates.html(made):
                 raise PagsError(
                     "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
                 )
-            replace_directory(made, paths.HTML)
+            replace_directory(made, target)
         finally:  # a failed build takes as much of the disk as a book
             shutil.rmtree(work, ignore_errors=True)
-    return paths.HTML / "index.html"
+    return target / "index.html"
 
 
-def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
+def assemble(source: Path, preset: str, *, release: bool = False, edition: Edition = editions.reader) -> Path:
     """Everything Jupyter Book reads, in one directory; PagsError names chapters that are not there, or damaged.
 
     It also names what the ledger names wrongly and, for a `release`, the chapters that earlier code made.
@@ -90,6 +94,7 @@ def assemble(source: Path, preset: str, *, release: bool = False) -> Path:
         changed = origin.changes(chapter, notebook, files[0])
         if changed:
             stale.append(f"{chapter} ({path.parent.name}), changed since: {', '.join(changed)}")
+        notebook = edition(notebook)
         insert_status(notebook, status(notebook, files, changed=changed))
         nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
     if complaints:
