@@ -2,27 +2,27 @@
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from pags.book import gates
+from pags.book import gates, printing
 from pags.errors import PagsError
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WINDOW = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+# What a page says is the same in both colour schemes; what can be read is not.
+RULES = {"light": None, "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}}}
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 TYPESET = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
 
 
 def chromium() -> str:
-    """Path of Chromium: $PAGS_CHROMIUM, or the system's; PagsError if there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("PAGS_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    """Path of Chromium; PagsError if there is none."""
+    found = printing.chromium()
     if not found:
         raise PagsError("no Chromium here: install it (Debian: apt-get install chromium) or name one in PAGS_CHROMIUM")
     return found
@@ -66,6 +66,41 @@ def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
     return found
 
 
+class Sheet(NamedTuple):
+    """A page as it is printed: its text, and what of its code, formulas and tables is wider than the sheet."""
+
+    text: str
+    cut: list[str]
+
+
+# What is shown on paper, and whose right end lies beyond the sheet's.
+PRINTED = """() => {
+  const wide = [...document.querySelectorAll(".bd-article :is(pre, mjx-container, table)")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    return box.width && Math.max(box.right, box.left + one.scrollWidth) > document.documentElement.clientWidth + 1;
+  });
+  return [document.querySelector(".bd-article").innerText, wide.map((one) => one.textContent.trim().slice(0, 60))];
+}"""
+SHEET = {"width": 718, "height": 1047}  # A4 less Chromium's margins, at 96 dots per inch
+
+
+def on_paper(directory: Path, names: list[str]) -> dict[str, Sheet]:
+    """Pages as they are printed."""
+    from playwright.sync_api import sync_playwright
+
+    sheets = {}
+    with served(directory) as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport=SHEET)
+        page.emulate_media(media="print")
+        for name in names:
+            page.goto(base + name, wait_until="networkidle")
+            page.evaluate(TYPESET)
+            sheets[name] = Sheet(*page.evaluate(PRINTED))
+        browser.close()
+    return sheets
+
+
 def _forwards(path: Path) -> bool:
     return 'http-equiv="refresh"' in path.read_text(encoding="utf-8")[:1000].lower()
 
@@ -83,7 +118,7 @@ def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
         page.goto(base + name, wait_until="networkidle")
         page.evaluate(TYPESET)
         heard = list(dict.fromkeys(found))  # axe-core itself asks for style sheets at wrong addresses
-        heard += [_violation(violation) for violation in Axe().run(page).response["violations"]]
+        heard += [_violation(violation) for violation in Axe().run(page, options=RULES[scheme]).response["violations"]]
         page.set_viewport_size(PHONE)
         if (excess := page.evaluate(EXCESS)) > 0:
             heard.append(f"{excess} px wider than a phone's window")

@@ -1,6 +1,6 @@
-"""The picture on the front page: one gradient, split at a digit into what stays among the digits and what leaves them.
+"""The pictures on the front page: a gradient split at a digit, and two walks from it, among the digits and away.
 
-`python tools/cover.py` writes book/cover.svg anew.
+`python tools/cover.py` writes book/cover.svg and book/walk.html anew.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pags import paths, strokes
-from pags.book import plot
+from pags.book import plot, widgets
 
 DIGIT, SHEAR = 3, strokes.LATENTS.index("shear")
 
@@ -26,6 +26,51 @@ def steps(length: float = 7.0) -> tuple[Tensor, Tensor, Tensor]:
     across = noise - basis @ (basis.T @ noise)
     ends = (x.flatten() + length * v / v.norm() for v in (along, across))
     return x[0, 0], *(end.reshape(x.shape[2:]) for end in ends)
+
+
+def walk(frames: int = 25, most: float = 2.6) -> tuple[Tensor, Tensor]:
+    """Pictures (frames, size, size) of two walks through a digit: by its shear from -most to most, and away from it.
+
+    The second is orthogonal to the tangent space at the digit in the middle, and picture for picture as far from it.
+    """
+    shear = torch.linspace(-most, most, frames, dtype=torch.float64)
+    u = torch.zeros(frames, len(strokes.LATENTS), dtype=torch.float64)
+    u[:, SHEAR] = shear
+    along = strokes.render(u, DIGIT)[:, 0]
+    middle, _, across = steps()
+    away = (across - middle) / (across - middle).norm()
+    far = (along - middle).flatten(1).norm(dim=1) * shear.sign()
+    return along, middle + far[:, None, None] * away
+
+
+def strip(pictures: Tensor) -> str:
+    """Pictures (n, h, w), one below the other, as the address of one PNG."""
+    pixels = (pictures.clamp(0, 1).flatten(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+    return widgets._png(pixels)
+
+
+def walk_page() -> str:
+    """Both walks as HTML: book/style/walk.js moves them; without scripts they stand still, away from the middle."""
+    along, across = walk()
+    last = len(along) - 1
+    shown = last - 4
+    say = (
+        ("along the manifold: another 3", "A drawn 3 that leans, and is a clean drawing at every step.", along),
+        ("across it: the same 3 under noise", "The upright 3, covered in the more noise the longer the step.", across),
+    )
+    pairs = "\n".join(
+        f'<div><div class="pags-step" role="img" aria-label="{alt}" style="background-image: url({strip(pictures)}); '
+        f'background-size: 100% {100 * len(along)}%; background-position: 0 {100 * shown / last:.4g}%"></div>'
+        f"<p>{words}</p></div>"
+        for words, alt, pictures in say
+    )
+    return (
+        f'<div class="pags-walk" data-last="{last}">\n<div class="pags-steps">\n{pairs}\n</div>\n'
+        f'<div class="pags-walk-hand" hidden><label for="pags-walk">step</label>'
+        f'<input type="range" id="pags-walk" min="0" max="{last}" value="{shown}"><button type="button">Move</button>'
+        f"</div>\n<p>Two steps of equal length from one 3, along the manifold of its drawings and at a right angle to "
+        f"it.</p>\n</div>\n"
+    )
 
 
 def figure() -> Figure:
@@ -79,3 +124,4 @@ def tile(ax: Axes, picture: Tensor, place: np.ndarray, side: float) -> None:
 
 if __name__ == "__main__":
     (paths.BOOK / "cover.svg").write_text(plot.svg(figure()) + "\n", encoding="utf-8")
+    (paths.BOOK / "walk.html").write_text(walk_page(), encoding="utf-8")

@@ -11,10 +11,11 @@ import browser
 import nbformat
 import nbformat.v4 as nb
 import pytest
+import sphinx
 from bs4 import BeautifulSoup
 
 from pags import artifacts, files, paths, presets
-from pags.book import build, chapters, figures, origin, results, status
+from pags.book import build, chapters, dress, figures, origin, printing, results, status
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -39,7 +40,7 @@ SLIDER |= {
 }
 
 
-def chapter(text="# The title\n\nThe text, and {numref}`fig-slide`."):
+def chapter(text="# The title\n\nThe text, and {numref}`fig-slide`.\n\n## A part\n"):
     outputs = [
         nb.new_output("display_data", {figures.MIME: content, "text/plain": "[the fallback]"})
         for content in (FIGURE, SLIDER)
@@ -94,6 +95,8 @@ def test_a_page_that_earlier_code_has_made_says_so(executed):
     box = build.status(chapter(), ({}, {"commit": "0123456789abcdef"}), changed=["cells", "pags.vae"])
     assert "(commit 0123456789)" in box
     assert "Changed since: cells, `pags.vae`." in box
+    box = build.status(chapter(), ({}, {}), changed=["cells", *(f"pags.m{n}" for n in range(9))])
+    assert "Changed since: cells, `pags.m0`, `pags.m1`, `pags.m2`, 6 more modules." in box
 
 
 def ran(**changes):
@@ -157,12 +160,13 @@ def test_a_release_refuses_pages_that_earlier_code_made(executed):
 
 def test_a_release_shows_on_its_scoreboard_only_what_its_pages_show(executed, monkeypatch):
     given = []
-    monkeypatch.setattr(build.scoreboard, "whole_page", lambda found=None: given.append(found) or "# Scoreboard")
+    put(paths.PUBLISHED, paths.PUBLISHED, "standard")
+    monkeypatch.setattr(build.scoreboard, "whole_page", lambda found, places: given.append(found) or "# Scoreboard")
     monkeypatch.setattr(origin, "changes", lambda *_: [])
     for release in (False, True):
         build.assemble(paths.BUILD / str(release) / "source", "quick", release=release)
-    assert given[0] is None  # all there is
-    assert [result["chapter"] for result in given[1]] == ["01_good"]
+    assert [result["preset"] for result in given[0]] == ["quick", "standard"]  # all there is
+    assert [result["preset"] for result in given[1]] == ["quick"]
 
 
 def test_a_ledger_that_names_what_is_not_there_is_refused_at_build(executed):
@@ -194,16 +198,137 @@ def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):
     build.build()
     text = BeautifulSoup(page("chapters/01_good.html"), "html.parser")
     still, moving = text.find_all("figure")
-    assert [one.find(class_="caption-number").get_text().strip() for one in (still, moving)] == ["Fig. 1", "Fig. 2"]
+    assert [one.find(class_="caption-number").get_text().strip() for one in (still, moving)] == [
+        "Figure 1.1",
+        "Figure 1.2",
+    ]
     assert (still["id"], moving["id"]) == ("fig-still", "fig-slide")
     assert still.img["alt"] == "a square"
     assert still.img["src"] == figures.data_uri(SVG)
     assert still.figcaption.em.get_text() == "length"
     assert still.figcaption.find(class_="math").get_text() == r"\(x<y\)"
     links = [link.get_text() for link in text.select("main p a.reference")]
-    assert links == ["Fig. 2", "Fig. 2", "Fig. 1", "Theorem 1", "Euclid, 1482"]
+    assert links == ["Figure 1.2", "Figure 1.2", "Figure 1.1", "Theorem 1", "Euclid, 1482"]
     assert moving.find("input", type="range")["aria-valuetext"] == "0"
     assert "[the fallback]" not in text.get_text()
+
+
+def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(executed):
+    path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].metadata["tags"] = ["hide-input"]
+    table = nb.new_output("display_data", {"text/html": "<table><caption>Its <em>words</em></caption></table>"})
+    for outputs in ([table], [], []):
+        hidden = nb.new_code_cell("2 + 2", execution_count=2, outputs=outputs, metadata={"tags": ["hide-input"]})
+        notebook.cells.append(hidden)
+    exercise = "::::{exercise} Count again\n:label: ex-again\nHow many?\n::::"
+    theorem = ":::{prf:theorem} Again\n:label: thm-again\nAs above.\n:::"
+    notebook.cells.append(nb.new_markdown_cell(f"{exercise}\n\n{theorem}"))
+    nbformat.write(notebook, path)
+    build.build()
+    text = BeautifulSoup(page("chapters/01_good.html"), "html.parser")
+    assert text.select_one("article h1").get_text().startswith("01 · The title")
+    assert "01 · The title" in page("intro.html")  # the sidebar
+    summaries = text.select("details.hide > summary")
+    assert [one.select_one(".collapsed").get_text() for one in summaries] == [
+        "Code of Figures 1.1 and 1.2",
+        "Code of the table “Its words”",
+        "Code of “A part”",
+        "Code of “A part”, part 2",
+    ]
+    assert not [one for one in summaries if one.has_attr("aria-label")]
+    assert "Exercise 1.1" in text.select_one("div.exercise").get_text()
+    assert "Theorem 1.1" in text.select_one("div.theorem").get_text()
+    index = BeautifulSoup(page("prf-prf.html"), "html.parser")
+    names = [link.get_text() for link in index.select("table.indextable a")]
+    assert "Theorem 1.1 (Again)" in names
+    assert "Theorem 1 (Chance)" in names
+    assert not [name for name in names if "thm-" in name]
+
+
+def test_a_verdict_leads_to_its_figure_on_both_pages_and_back(executed):
+    path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].source = 'run.record("steps", 3.0)'
+    before = nb.new_output("execute_result", {"text/html": f"<div {dress.VERDICTS}>as it was</div>"}, execution_count=2)
+    notebook.cells.append(nb.new_code_cell("scoreboard.show(run)", execution_count=2, outputs=[before]))
+    nbformat.write(notebook, path)
+    build.build()
+    board = BeautifulSoup(page("scoreboard.html"), "html.parser").select_one("#claim-B-counts")
+    assert [(link.get_text(), link["href"]) for link in board.find_all("a")] == [
+        ("Figure 1.1, chapter 01", "chapters/01_good.html#fig-still")
+    ]
+    own = BeautifulSoup(page("chapters/01_good.html"), "html.parser").select_one(".pags-card")
+    assert [link["href"] for link in own.find_all("a")] == ["#fig-still", "../scoreboard.html#claim-B-counts"]
+    assert "as it was" not in page("chapters/01_good.html")
+
+
+def test_a_run_with_changed_settings_enters_the_book_only_when_it_is_asked_to(executed):
+    changed = (paths.CHANGED / "executed", paths.CHANGED / "results")
+    put(*changed, "quick")
+    place = files_of(changed)["results"]
+    result = json.loads(place.read_text())
+    result["parameters"]["overrides"] = {"epochs": 3}
+    place.write_text(json.dumps(result))
+    for asked in (False, True):
+        source = build.assemble(paths.BUILD / str(asked) / "source", "quick", changed=asked)
+        assert ("changed **epochs = 3**" in (source / "chapters" / "01_good.ipynb").read_text()) == asked
+        assert ("with changed settings" in (source / "scoreboard.md").read_text()) == asked
+    rows = status.table().splitlines()
+    assert "here, with changed settings, epochs = 3" in rows[2]
+    assert "changed" not in rows[1]
+    with pytest.raises(UsageError, match="a release shows no run with changed settings"):
+        build.build(release=True, changed=True)
+    shutil.copy(place, files_of((paths.EXECUTED, paths.RESULTS))["results"])  # where no run of today puts it
+    with pytest.raises(PagsError, match="is a run with changed settings: run the chapter again, or build with --ch"):
+        build.assemble(paths.BUILD / "old" / "source", "quick")
+
+
+def test_search_quotes_neither_the_contents_nor_the_status_box():
+    script = (Path(sphinx.__file__).parent / "themes" / "basic" / "static" / "searchtools.js").read_text()
+    assert '"#jb-print-docs-body", ".pags-status"' in build.without_contents(script)
+    with pytest.raises(PagsError, match="is not the one that this book knows"):
+        build.without_contents("")
+
+
+def test_a_page_names_its_source_if_the_book_names_a_repository():
+    where = {"url": "https://example.org/us/book/", "branch": "main"}
+    source, fault = build.page_links("chapters/03_tangent_fractions.html", where, [])
+    assert 'href="https://example.org/us/book/blob/main/notebooks/03_tangent_fractions.md"' in source
+    assert "issues/new?title=notebooks/03_tangent_fractions.md%3A%20" in fault
+    assert "blob/main/book/intro.md" in build.page_links("intro.html", where, [])[0]
+    assert build.page_links("genindex.html", where, []) == []
+    assert build.page_links("intro.html", {"url": "", "branch": "main"}, []) == []
+    (pdf,) = build.page_links("chapters/01_theory_checks.html", {"url": ""}, ["chapters/01_theory_checks.pdf"])
+    assert 'href="../pdf/chapters/01_theory_checks.pdf"' in pdf
+
+
+def test_without_a_browser_no_page_is_printed_and_one_line_says_so(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(printing, "chromium", lambda: None)
+    assert printing.print_pages(tmp_path) == []
+    assert capfd.readouterr().err.splitlines() == [
+        "no PDF: there is no Chromium here; install it, or name one in PAGS_CHROMIUM"
+    ]
+
+
+def test_every_page_is_printed_without_solutions_folds_and_lost_code(executed):
+    path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
+    notebook = nbformat.read(path, as_version=4)
+    long = "a_name = " + " + ".join(["number"] * 40)
+    hidden = {"tags": ["hide-input"]}
+    notebook.cells.append(nb.new_code_cell(long, execution_count=2))
+    notebook.cells.append(nb.new_code_cell("unseen = 1", execution_count=3, metadata=hidden))
+    nbformat.write(notebook, path)
+    build.build(pdf=True)
+    assert 'href="../pdf/chapters/01_good.pdf"' in page("chapters/01_good.html")
+    for name in ("intro", "scoreboard", "chapters/01_good"):
+        assert (paths.HTML / "pdf" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    shown = browser.on_paper(paths.HTML, ["intro.html", "chapters/01_good.html"])
+    assert "How many theorems stand above?" in shown["intro.html"].text
+    assert "One:" not in shown["intro.html"].text  # the solution
+    assert "unseen" not in shown["chapters/01_good.html"].text
+    assert "Code of" not in shown["chapters/01_good.html"].text
+    assert shown["chapters/01_good.html"].cut == []
 
 
 def test_a_broken_build_leaves_the_book_that_stands(executed):
@@ -292,7 +417,7 @@ def test_a_page_beside_the_results_of_another_run_is_noticed(executed):
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
         build.build("paper")
-    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, paper, best"):
+    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, gpu, paper, best"):
         build.build("quickly")
 
 
@@ -312,14 +437,24 @@ def test_a_published_chapter_serves_where_none_was_run_here(house):
 def test_the_status_box_stands_under_the_title():
     notebook = chapter("(label)=\n# The title\n\nThe text.")
     notebook.cells.insert(0, nb.new_markdown_cell("no title here"))
-    build.insert_status(notebook, "BOX")
+    dress.insert_under_title(notebook, "BOX")
     assert notebook.cells[1].source == "(label)=\n# The title\n\nBOX\n\n\nThe text."
     with pytest.raises(PagsError, match="has no title"):
-        build.insert_status(chapter("only text"), "BOX")
+        dress.insert_under_title(chapter("only text"), "BOX")
 
 
 def test_the_status_box_leaves_out_what_is_not_known():
     assert build.status(nb.new_notebook(), ({}, {})).splitlines()[1] == ""
+
+
+def test_the_box_says_what_a_page_took_to_make_and_not_only_the_run_from_the_cache():
+    assert build.spent({"cached": 0, "artifacts": 8}, 12.3) == {"time": "12 s"}
+    assert build.spent({"cached": 8, "artifacts": 8, "seconds_to_make": 4300.0}, 12.3) == {
+        "time to make": "1 h 12 min of a processor",
+        "last run": "12 s, 8 of 8 models from the cache",
+    }
+    assert build.spent({"cached": 8, "artifacts": 8}, 99)["time to make"] == "not recorded"
+    assert build.spent({}, None) == {"time": ""}
 
 
 def test_no_name_of_data_becomes_markup_in_the_box():

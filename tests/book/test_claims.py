@@ -1,6 +1,7 @@
 """Claims: a verdict is what the checks say, counts only where the ledger lets it, and reads without colours."""
 
 import re
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pags import paths
-from pags.book import claims, page, results, scoreboard
+from pags.book import claims, page, results, scoreboard, status
 from pags.book.claims import Check
 from pags.errors import PagsError
 
@@ -24,6 +25,7 @@ ENTRY = {
     "judge": {"data": ["mnist"], "presets": ["standard", "paper"]},
     "reference": "0.31 (gradient) > 0.0964",
     "differs": "5 epochs & our seeds",
+    "number": "Of the gradient & noise lie {fraction.gradient:percent} and {fraction.random}.",
     "checks": [
         {"metric": "fraction.gradient", "relation": "above", "than": "fraction.random", "what": "gradient & chance"},
         {"metric": "fraction.gradient", "relation": "equals", "than": 0.31, "tolerance": 0.05, "printed": True},
@@ -122,6 +124,10 @@ def checked(**fields):
         (checked(than=float("-inf")), "fraction.gradient is compared with -inf ± 0.0: write finite numbers"),
         (checked(relation="equals", than=1, tolerance=float("nan")), "fraction.gradient is compared with 1 ± nan"),
         (checked(printed=True), "fraction.random is a metric, so no number that the paper printed"),
+        (
+            changed(number="{fraction.gradient:share}"),
+            "number: 'share' in '{fraction.gradient:share}': write one of count",
+        ),
         (changed(differs=None), "say in `differs` what was measured otherwise here"),
         ("B-3", "claim 1: 'B-3' is not of type 'object'"),
     ],
@@ -236,12 +242,12 @@ def test_a_verdict_follows_from_the_outcomes_whatever_their_order(outcomes):
 @pytest.mark.parametrize(
     ("gradient", "outcome", "label"),
     [
-        (metric(0.3, 0.29, 0.31), claims.HOLDS, "reproduced on mnist"),
-        (metric(0.5, 0.49, 0.51), claims.IN_PART, "1 of 2 checks holds on mnist"),
-        (metric(0.3, 0.2, 0.4), claims.IN_PART, "1 of 2 checks holds on mnist, 1 of 2 undecided"),
-        (metric(0.01, 0.0, 0.02), claims.FAILS, "not reproduced on mnist"),
-        (metric(0.09, 0.0, 0.18), claims.FAILS, "not reproduced on mnist, 1 of 2 undecided"),
-        (metric(0.3, 0.0, 0.6), claims.UNDECIDED, "undecided on mnist"),
+        (metric(0.3, 0.29, 0.31), claims.HOLDS, "reproduced on MNIST"),
+        (metric(0.5, 0.49, 0.51), claims.IN_PART, "1 of 2 checks holds on MNIST"),
+        (metric(0.3, 0.2, 0.4), claims.IN_PART, "1 of 2 checks holds on MNIST, 1 of 2 undecided"),
+        (metric(0.01, 0.0, 0.02), claims.FAILS, "not reproduced on MNIST"),
+        (metric(0.09, 0.0, 0.18), claims.FAILS, "not reproduced on MNIST, 1 of 2 undecided"),
+        (metric(0.3, 0.0, 0.6), claims.UNDECIDED, "undecided on MNIST"),
         (None, claims.MISSING, "not tested here"),
     ],
 )
@@ -255,16 +261,14 @@ def test_of_eight_checks_that_one_holds_is_said_with_both_numbers():
     checks = [{"metric": f"peak.{i}", "relation": "above", "than": 0} for i in range(8)]
     metrics = {f"peak.{i}": metric(0.1, -0.1 if i else 0.05, 0.3) for i in range(8)}
     verdict = only(result(metrics), entry=ENTRY | {"checks": checks})
-    assert scoreboard.label(verdict) == "1 of 8 checks holds on mnist, 7 of 8 undecided"
+    assert scoreboard.label(verdict) == "1 of 8 checks holds on MNIST, 7 of 8 undecided"
 
 
 def test_what_is_undecided_is_no_failure_and_a_count_of_its_own():
     entry = ENTRY | {"checks": ENTRY["checks"][:1]}
     verdict = only(result(GOOD | {"fraction.gradient": metric(0.1, 0.0, 0.2)}), entry=entry)
     assert (verdict.outcome, verdict.word, scoreboard.symbol(verdict)) == (claims.UNDECIDED, "undecided", "?")
-    assert scoreboard.counts([verdict])[0] == (
-        "standard, of the papers' claims: reproduced 0, in part 0, not reproduced 0, undecided 1, not tested here 0"
-    )
+    assert scoreboard.counts([verdict])[0] == ("standard, of the papers' claims: undecided 1")
 
 
 def test_a_number_of_the_paper_is_neither_met_nor_missed_on_other_data():
@@ -281,16 +285,14 @@ def test_a_number_of_the_paper_is_neither_met_nor_missed_on_other_data():
 def test_a_hypothesis_of_ours_holds_and_is_never_reproduced(book, data):
     entry = ENTRY | {"own": True, "judge": {"data": data, "presets": ["standard"]}}
     verdict = only(result(), entry=entry)
-    assert (verdict.counts, verdict.word, scoreboard.label(verdict)) == (True, "holds", "holds on mnist")
-    assert scoreboard.counts([verdict]) == [
-        "standard, of our own hypotheses: holds 1, in part 0, does not hold 0, undecided 0, not tested here 0"
-    ]
+    assert (verdict.counts, verdict.word, scoreboard.label(verdict)) == (True, "holds", "holds on MNIST")
+    assert scoreboard.counts([verdict]) == ["standard, of our own hypotheses: holds 1"]
     book(entry)
     write_results(result())
-    page = board()[1]
-    assert scoreboard.OURS in page.tbody.th.text
-    assert "reproduced" not in page.tbody.text
-    assert "reproduced" not in str(page.select("td strong"))
+    (card,) = board()[1].select(".pags-card")
+    assert scoreboard.OURS in card.text
+    assert "reproduced" not in card.text
+    assert card["data-verdict"] == "holds"
     assert scoreboard.OURS in scoreboard.report()
 
 
@@ -304,8 +306,8 @@ def test_no_results_is_not_tested_here():
     [
         (result(data="strokes"), "holds on strokes"),
         (result(preset="quick", data="strokes"), "holds on strokes"),
-        (result(preset="quick"), "holds on mnist"),
-        (result(overrides={"vae.epochs": 1}), "holds on mnist, with changed settings"),
+        (result(preset="quick"), "holds on MNIST"),
+        (result(overrides={"vae.epochs": 1}), "holds on MNIST, with changed settings"),
     ],
 )
 def test_elsewhere_the_same_checks_are_no_verdict_on_the_paper(found, label):
@@ -373,11 +375,11 @@ def test_the_report_says_it_all(book):
     write_results(result(), result(preset="quick", data="strokes"))
     report = scoreboard.report()
     assert "B-3-above-chance  (Section 4.3 & Figure 3; 03_tangent_fractions)" in report
-    assert re.search(r"quick +✓ holds on strokes\n.*\n.*\n +standard +✓ reproduced on mnist", report)
+    assert re.search(r"quick +✓ holds on strokes\n.*\n.*\n +standard +✓ reproduced on MNIST", report)
     assert re.search(r"B-4-later.*\n.*\n.*\n.*\n +here +– not tested here", report)
     assert report.splitlines()[-2:] == [
-        "standard, of the papers' claims: reproduced 1, in part 0, not reproduced 0, undecided 0, not tested here 1",
-        "paper, of the papers' claims: reproduced 0, in part 0, not reproduced 0, undecided 0, not tested here 2",
+        "standard, of the papers' claims: reproduced 1, not tested here 1",
+        "paper, of the papers' claims: not tested here 2",
     ]
     assert re.search(r"\n +differs +5 epochs & our seeds\n", report)
 
@@ -385,17 +387,42 @@ def test_the_report_says_it_all(book):
 # On a page
 
 
+def folded(card):
+    """What a card shows only when it is opened; it is taken out of the card."""
+    return card.details.extract()
+
+
 def test_a_chapter_ends_with_its_own_claims(book):
     book(ENTRY | {"claim": "A <b>& so on"}, ENTRY | {"id": "B-4", "chapter": "04_later"})
     table = scoreboard.show(SimpleNamespace(results=result))
-    page = BeautifulSoup(table._repr_html_(), "html.parser")
-    assert [head.text for head in page.thead.find_all("th")] == ["Claim", "In the paper", "Measured here", "Verdict"]
-    (row,) = page.tbody.find_all("tr")
-    assert "A <b>& so on" in row.th.text
-    assert row.find_all("td")[0].text == "0.31 (gradient) > 0.0964Differs here: 5 epochs & our seeds"
-    assert "0.300 [0.290, 0.310]" in row.find_all("td")[1].text
-    assert row.find_all("td")[2].text == "✓ reproduced on mnist"
-    assert "reproduced on mnist" in repr(table)
+    (card,) = BeautifulSoup(table._repr_html_(), "html.parser").select("li.pags-card")
+    inside = folded(card)
+    claim_, found, number, place = (p.get_text() for p in card.find_all("p"))
+    assert claim_ == "A <b>& so on"
+    assert found == "✓ reproduced on MNIST standard"
+    assert number == "Of the gradient & noise lie 30 % and 0.0964. (MNIST, standard)"
+    assert place == "B, Section 4.3 & Figure 3"
+    assert "In the paper: 0.31 (gradient) > 0.0964." in inside.text
+    assert "Differs here: 5 epochs & our seeds." in inside.text
+    assert "0.300 [0.290, 0.310]" in inside.text
+    assert "reproduced on MNIST" in repr(table)
+
+
+def test_a_chapters_claims_lead_to_their_figure_and_to_the_scoreboard_and_back(book):
+    paths.NOTEBOOKS.mkdir()
+    (paths.NOTEBOOKS / f"{CHAPTER}.md").touch()
+    places = {(CHAPTER, "fraction.random"): ("fig-03-methods", "Figure 3.3")}
+    own = BeautifulSoup(scoreboard.of_chapter(result()).html("../scoreboard.html", places), "html.parser")
+    links = [(link.text, link["href"]) for link in own.find_all("a")]
+    assert links == [
+        ("Figure 3.3", "#fig-03-methods"),
+        ("on the scoreboard", f"../scoreboard.html#claim-{ENTRY['id']}"),
+    ]
+    write_results(result())
+    page = board(places)[1]
+    assert page.select_one(f"#claim-{ENTRY['id']}")
+    (link,) = page.find_all("a")
+    assert (link.text, link["href"]) == ("Figure 3.3, chapter 03", f"chapters/{CHAPTER}.html#fig-03-methods")
 
 
 def test_a_chapter_without_claims_says_so(book):
@@ -404,29 +431,54 @@ def test_a_chapter_without_claims_says_so(book):
     assert table._repr_html_() == "<p>No claim of the papers is judged in this chapter.</p>"
 
 
-def board():
-    text = scoreboard.whole_page()
-    (html,) = re.findall(r"```\{raw\} html\n(.*?)\n```", text, re.DOTALL)
+def board(places=None):
+    text = scoreboard.whole_page(places=places)
+    html = "".join(re.findall(r"```\{raw\} html\n(.*?)\n```", text, re.DOTALL))
     return text, BeautifulSoup(html, "html.parser")
 
 
-def test_the_scoreboard_has_a_cell_per_claim_and_preset(book):
+def test_the_scoreboard_has_a_card_per_claim_with_its_verdicts_the_largest_preset_first(book):
     (paths.BOOK / "scoreboard.md").write_text("# The score\n\nHow to read it.\n")
     book(ENTRY, ENTRY | {"id": "B-4-later", "chapter": "04_later"})
     write_results(result(preset="quick", data="strokes"), result())
     text, page = board()
-    assert text.startswith("# The score\n\nHow to read it.\n\n- standard, of the papers' claims: reproduced 1")
-    assert "## Bordt, Upadhyay, Akata and von Luxburg (2022)" in text
-    heads = [head.text for head in page.thead.find_all("th")]
-    assert heads == ["Claim", "In the paper", "Here, quick", "Here, standard"]
-    verdicts = [[strong.text for strong in row.select("td strong")] for row in page.tbody.find_all("tr")]
-    assert verdicts == [["✓ holds on strokes", "✓ reproduced on mnist"], ["– not tested here"] * 2]
-    assert page.select_one("#claim-B-4-later")
+    start = "# The score\n\nHow to read it.\n\nOf 2 claims of the papers: **1** reproduced, **1** not tested here."
+    assert text.startswith(start)
+    assert "## B: Bordt, Upadhyay, Akata and von Luxburg (2022)" in text
+    first, second = page.select("ul.pags-cards > li")
+    assert [one.text for one in first.select("strong")] == [
+        "✓ reproduced on MNIST standard",
+        "✓ holds on strokes quick",
+    ]
+    assert [one.text for one in second.select("strong")] == ["– not tested on MNIST"]
+    assert (first["data-paper"], first["data-verdict"], first["data-data"]) == ("B", "reproduced", "MNIST|strokes")
+    assert (second["id"], second["data-verdict"], second["data-data"]) == ("claim-B-4-later", "not tested here", "")
 
 
-def test_a_scoreboard_without_results_has_one_cell_per_claim(book):
+def test_what_was_found_on_other_data_only_does_not_stand_for_a_claim(book):
+    write_results(result(preset="quick", data="strokes"))
+    (card,) = board()[1].select(".pags-card")
+    assert card["data-verdict"] == "not tested here"
+    assert [one.text for one in card.select("strong")] == ["– not tested on MNIST", "✓ holds on strokes quick"]
+    assert "30 % and 0.0964. (strokes, quick)" in card.text
+
+
+def test_the_number_is_that_of_the_largest_run_that_has_all_of_it(book):
+    short = {"fraction.gradient": GOOD["fraction.gradient"]}
+    write_results(result(preset="quick", data="strokes"), result(short))
+    assert "(strokes, quick)" in board()[1].select_one(".pags-number").text
+    write_results(result())
+    assert "(MNIST, standard)" in board()[1].select_one(".pags-number").text
+
+
+def test_data_generated_from_a_set_that_is_named_goes_without_saying():
+    assert scoreboard.data_words(["generated from mnist", "mnist", "strokes"]) == "MNIST, strokes"
+    assert scoreboard.data_words(["generated from mnist"]) == "images generated from MNIST"
+
+
+def test_a_scoreboard_without_results_has_one_verdict_per_claim(book):
     _, page = board()
-    assert [strong.text for strong in page.select("td strong")] == ["– not tested here"]
+    assert [strong.text for strong in page.select("li strong")] == ["– not tested on MNIST"]
 
 
 def test_a_claim_links_to_a_chapter_that_is_there(book):
@@ -436,25 +488,61 @@ def test_a_claim_links_to_a_chapter_that_is_there(book):
     assert board()[1].find("a")["href"] == f"chapters/{CHAPTER}.html"
 
 
-def test_tables_are_named_scroll_from_the_keyboard_and_set_no_colour(book):
+def test_cards_set_no_colour_and_signs_are_not_read_aloud(book):
     _, page = board()
-    region = page.find(role="region")
-    assert region["tabindex"] == "0"
-    assert region["aria-label"] == scoreboard.PAPERS["B"]
-    assert page.caption.text
-    assert all(head["scope"] in ("col", "row") for head in page.find_all("th"))
+    assert page.select_one("ul.pags-cards")["aria-label"] == scoreboard.PAPERS["B"]
     assert not re.search(r"(?<!-)color\s*[:=]|background", str(page))
     assert all(mark["aria-hidden"] == "true" for mark in page.select("strong span"))
 
 
-def test_no_name_of_a_metric_stands_outside_a_folded_block(book):
+def test_no_name_of_a_metric_nor_of_a_claim_stands_outside_a_folded_block(book):
     write_results(result())
     page = board()[1]
-    assert "fraction.gradient 0.300" in page.details.text
-    for folded in page.find_all("details"):
-        folded.decompose()
-    assert "gradient & chance: 0.300" in page.text
-    assert "fraction." not in page.text
+    (card,) = page.select(".pags-card")
+    inside = folded(card)
+    assert "fraction." not in card.text
+    assert ENTRY["id"] not in card.text
+    named = inside.details.extract()
+    assert "fraction.gradient 0.300" in named.text
+    assert ENTRY["id"] in named.text
+    assert "gradient & chance: 0.300" in inside.text
+    assert "fraction." not in inside.text
+
+
+def test_whoever_counts_counts_alike(book, monkeypatch):
+    """The rows of `pags status` add up to what `pags claims` says of their preset."""
+    book(ENTRY, ENTRY | {"id": "B-own", "own": True}, ENTRY | {"id": "B-4", "chapter": "04_later"})
+    found = [result(), result(chapter="04_later", data="strokes")]
+    rows = claims.verdicts(found)
+    whole = scoreboard.tally(rows, "standard")
+    parts = [
+        scoreboard.tally(claims.verdicts([one], [c for c in claims.load() if c.chapter == one["chapter"]]), "standard")
+        for one in found
+    ]
+    for group, counts in whole.items():
+        assert counts == sum((part[group] for part in parts), Counter())
+    assert [dict(counts) for counts in whole.values()] == [
+        {claims.HOLDS: 1, claims.MISSING: 1},
+        {claims.HOLDS: 1},
+        {claims.HOLDS: 1},
+    ]
+    lines = scoreboard.counts(rows)
+    assert lines[0] == "standard, of the papers' claims: reproduced 1, not tested here 1"
+    assert status._verdicts(found[0], claims.load()) == (
+        "of the papers' claims: reproduced 1; of our own hypotheses: holds 1"
+    )
+
+
+def test_every_claim_of_the_book_has_a_number_in_words_of_metrics_that_a_chapter_records():
+    published = {}
+    for one in results.all([paths.PUBLISHED]):
+        published.setdefault(one["chapter"], {}).update(one["metrics"])
+    for one in claims.load():
+        assert one.number, one.id
+        sentence = page.filled(one.number, published[one.chapter])
+        assert sentence is not None, (one.id, set(page.named(one.number)) - published[one.chapter].keys())
+        assert page.named(one.number), one.id
+        assert not re.search(r"[{}]|\b[a-z]+\.[a-z]{2,}|\bnan\b|\binf\b", sentence), sentence
 
 
 def test_symbols_differ_for_those_who_see_no_colours():

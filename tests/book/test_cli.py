@@ -43,7 +43,7 @@ def pags(capsys):
         (["run", "good", "-p", "epochs"], "'-p'"),
         (["run", "good", "--device", "tpu"], "'tpu'"),
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
-        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, paper"),
+        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, gpu, paper"),
         (["data", "fetch", "strokes"], "'strokes' cannot be fetched"),
         (["dance"], "No such command 'dance'"),
     ],
@@ -99,7 +99,11 @@ def test_a_failed_chapter_ends_with_status_1_and_its_cell(house, pags):
 def test_a_run_with_changed_fields_passes_them_on(house, pags):
     assert pags("run", "1", "-p", "epochs", "3", "-p", "seed", "4", "-p", "overrides", "{batch.size: 2}")[0] == 2
     assert pags("run", "1", "-p", "epochs", "3", "-p", "seed", "4")[0] == 0
-    assert '"overrides": {"epochs": 3}' in (paths.RESULTS / "quick" / "01_good.json").read_text()
+    apart = paths.CHANGED / "results" / "quick" / "01_good.json"
+    assert '"overrides": {"epochs": 3}' in apart.read_text()
+    assert (paths.CHANGED / "executed" / "quick" / "01_good.ipynb").exists()
+    assert not paths.RESULTS.exists()
+    assert not paths.EXECUTED.exists()
 
 
 def test_status_shows_what_was_run_and_what_failed(house, pags):
@@ -110,7 +114,7 @@ def test_status_shows_what_was_run_and_what_failed(house, pags):
     rows = [line.split() for line in out.splitlines()]
     assert rows[1][:2] == ["01_good", "quick"]
     # The small chapter records neither its settings nor its source.
-    assert " ".join(rows[1]).endswith("here, by earlier code reproduced 1")
+    assert " ".join(rows[1]).endswith("here, by earlier code of the papers' claims: reproduced 1")
     assert rows[2] == ["02_fails", "quick", "failed", "last"]
     assert rows[3] == ["03_warns", "-", "never", "run"]
 

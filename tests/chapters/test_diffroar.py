@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from pags import blocks, presets, roar, stats
+from pags import PRESETS, blocks, presets, roar, stats
 from pags.book import results
 from pags.book.page import slug
 
@@ -173,7 +173,7 @@ def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_
     assert page["agreement"]("pair", "against", "along", "neither") == phrase
 
 
-@pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     config = presets.get(CHAPTER, preset)
     assert sum(share < config.scarce for share in config.shares) >= 3

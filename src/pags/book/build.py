@@ -10,19 +10,37 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import nbformat
 import yaml
 
 from pags import PRESETS, paths
-from pags.book import chapters, claims, editions, gates, origin, results, scoreboard, study, terminal
+from pags.book import (
+    chapters,
+    claims,
+    dress,
+    editions,
+    front,
+    gates,
+    origin,
+    places,
+    printing,
+    results,
+    scoreboard,
+    study,
+    terminal,
+)
 from pags.book.editions import Edition
 from pags.errors import PagsError, UsageError
 from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
 
 BEST = "best"  # in place of a preset: each chapter's largest
+MOST = 4  # changes since a run that the box under a title names
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 
@@ -36,17 +54,28 @@ IDLE = re.compile(
     re.DOTALL,
 )
 ROLES = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # it hides the names that folds have
     'role="doc-biblioentry"': 'role="listitem"',  # deprecated, and no child of a list
     '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
 }
 
 
-def build(preset: str = "quick", *, release: bool = False, edition: Edition = editions.reader) -> Path:
+def build(
+    preset: str = "quick",
+    *,
+    release: bool = False,
+    changed: bool = False,
+    pdf: bool = False,
+    edition: Edition = editions.reader,
+) -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails.
 
     At "best" each chapter is shown as executed at the largest preset at which it was. A `release` has no page that
-    earlier code made. Each `edition` has a folder of its own.
+    earlier code made. With `changed`, runs with changed settings take the place of ordinary ones. With `pdf` every page
+    is printed, too. Each `edition` has a folder of its own.
     """
+    if release and changed:
+        raise UsageError("a release shows no run with changed settings: leave out --release or --changed")
     if preset not in (*PRESETS, BEST):
         raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
     target = editions.folder(edition)
@@ -56,12 +85,15 @@ def build(preset: str = "quick", *, release: bool = False, edition: Edition = ed
         shutil.rmtree(work, ignore_errors=True)
         restore_directory(target)
         try:
-            source = assemble(work / "source", preset, release=release, edition=edition)
+            source = assemble(work / "source", preset, release=release, changed=changed, edition=edition)
             made = pages(source, work / "made")
             mend(made)
             if (source / "study.md").exists():
                 study.write(made / "study")
-            if complaints := gates.html(made):
+            printed = printing.print_pages(made) if pdf else []
+            # The sources have the solutions: no page of an edition without them leads there.
+            link_pages(made, {"url": "", "branch": ""} if edition is editions.student else repository(), printed)
+            if complaints := gates.html(made) + gates.names(made, metric_names()):
                 raise PagsError(
                     "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
                 )
@@ -71,45 +103,78 @@ def build(preset: str = "quick", *, release: bool = False, edition: Edition = ed
     return target / "index.html"
 
 
-def assemble(source: Path, preset: str, *, release: bool = False, edition: Edition = editions.reader) -> Path:
+def assemble(
+    source: Path, preset: str, *, release: bool = False, changed: bool = False, edition: Edition = editions.reader
+) -> Path:
     """Everything Jupyter Book reads, in one directory; PagsError names chapters that are not there, or damaged.
 
     It also names what the ledger names wrongly and, for a `release`, the chapters that earlier code made.
     """
     shutil.copytree(paths.BOOK, source)
-    listed = listed_chapters(source / "_toc.yml")
-    found = {chapter: path for chapter in listed if (path := executed(chapter, preset))}
+    ledger = claims.load()
+    read = read_chapters(listed_chapters(source / "_toc.yml"), preset, changed=changed)
+    stale = [f"{one.chapter} ({one.preset}), changed since: {', '.join(one.changes)}" for one in read if one.changes]
+    if release and stale:
+        raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
+    # A run here may lack what a published one has, for want of data or weights: either is enough.
+    known = [result for place in (paths.RESULTS, paths.PUBLISHED) for result in results.all([place])]
+    if wrong := claims.unknown(ledger, known, chapters.names()):
+        raise PagsError("\n  ".join(["claims.yml names what is not there; the book stays as it was", *wrong]))
+    at: dict[tuple[str, str], tuple[str, str]] = {}
+    for one in read:
+        metrics = [name for claim in ledger if claim.chapter == one.chapter for name in claim.metrics]
+        at |= places.mark(one.notebook, one.chapter, metrics)
+    glossary = source / "glossary.md"
+    words = dress.terms(glossary.read_text(encoding="utf-8")) if glossary.exists() else []
+    (source / "chapters").mkdir(exist_ok=True)
+    for one in read:
+        edition(one.notebook)
+        dress.number_title(one.notebook, one.chapter)
+        dress.insert_under_title(one.notebook, status(one.notebook, one.files, changed=one.changes))
+        dress.link_verdicts(one.notebook, one.files[0], at)
+        dress.link_terms(one.notebook, words)
+        nbformat.write(one.notebook, source / "chapters" / f"{one.chapter}.ipynb")
+    places_of_results = [paths.CHANGED / "results"] * changed + [paths.RESULTS, paths.PUBLISHED]
+    found = [one.files[0] for one in read if one.files[0]] if release else results.all(places_of_results)
+    (source / "scoreboard.md").write_text(scoreboard.whole_page(found, at), encoding="utf-8")
+    append_status(source / "status.md", preset if release else None)
+    copy_mathjax(source.parent / "static" / "mathjax")
+    settings = config(source)
+    settings["parse"]["myst_substitutions"] = front.substitutions(found, claims.verdicts(found, ledger), settings)
+    settings.pop("repository", None)  # `link_pages` does what the theme would do wrongly: a chapter's source is text
+    (source / "_config.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return source
+
+
+class Executed(NamedTuple):
+    """A chapter as it was executed: its notebook, (results, run record), and what of its code has changed since."""
+
+    chapter: str
+    preset: str
+    notebook: nbformat.NotebookNode
+    files: tuple[dict, dict]
+    changes: list[str]
+
+
+def read_chapters(listed: Sequence[str], preset: str, *, changed: bool = False) -> list[Executed]:
+    """The chapters as executed at `preset`; PagsError names all that are missing, or all that cannot be used."""
+    found = {chapter: path for chapter in listed if (path := executed(chapter, preset, changed=changed))}
     if missing := [chapter for chapter in listed if chapter not in found]:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
-    (source / "chapters").mkdir(exist_ok=True)
-    stale, complaints, shown = [], [], []
+    read, complaints = [], []
     for chapter, path in found.items():
         try:
             notebook, files = page(chapter, path)
         except PagsError as error:
             complaints.append(str(error))
             continue
-        shown.append(files[0])
-        changed = origin.changes(chapter, notebook, files[0])
-        if changed:
-            stale.append(f"{chapter} ({path.parent.name}), changed since: {', '.join(changed)}")
-        notebook = edition(notebook)
-        insert_status(notebook, status(notebook, files, changed=changed))
-        nbformat.write(notebook, source / "chapters" / f"{chapter}.ipynb")
+        if files[0].get("parameters", {}).get("overrides") and not changed:
+            complaints.append(f"{path} is a run with changed settings: run the chapter again, or build with --changed")
+        read.append(Executed(chapter, path.parent.name, notebook, files, origin.changes(chapter, notebook, files[0])))
     if complaints:
         raise PagsError("\n  ".join(["the book stays as it was", *complaints]))
-    if release and stale:
-        raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
-    # A run here may lack what a published one has, for want of data or weights: either is enough.
-    known = [result for place in (paths.RESULTS, paths.PUBLISHED) for result in results.all([place])]
-    if wrong := claims.unknown(claims.load(), known, chapters.names()):
-        raise PagsError("\n  ".join(["claims.yml names what is not there; the book stays as it was", *wrong]))
-    board = scoreboard.whole_page([result for result in shown if result] if release else None)
-    (source / "scoreboard.md").write_text(board, encoding="utf-8")
-    copy_mathjax(source.parent / "static" / "mathjax")
-    (source / "_config.yml").write_text(yaml.safe_dump(config(source)), encoding="utf-8")
-    return source
+    return read
 
 
 def listed_chapters(toc: Path) -> list[str]:
@@ -117,11 +182,15 @@ def listed_chapters(toc: Path) -> list[str]:
     return re.findall(r"^\s*-?\s*file:\s*chapters/(\w+)\s*$", toc.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def executed(chapter: str, preset: str) -> Path | None:
-    """The executed notebook: the one run here, else the published one, else None; at "best" of the largest preset."""
+def executed(chapter: str, preset: str, *, changed: bool = False) -> Path | None:
+    """The executed notebook: the one run here, else the published one, else None; at "best" of the largest preset.
+
+    With `changed`, a run with changed settings comes before both.
+    """
     some = reversed(PRESETS) if preset == BEST else (preset,)
-    places = [place / one / f"{chapter}.ipynb" for one in some for place in (paths.EXECUTED, paths.PUBLISHED)]
-    return next((place for place in places if place.exists()), None)
+    where = [paths.CHANGED / "executed"] * changed + [paths.EXECUTED, paths.PUBLISHED]
+    candidates = [place / one / f"{chapter}.ipynb" for one in some for place in where]
+    return next((place for place in candidates if place.exists()), None)
 
 
 def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, dict]]:
@@ -147,7 +216,8 @@ def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, d
 
 def result_path(chapter: str, notebook: Path) -> Path:
     """Where the results of an executed notebook lie."""
-    whole = paths.RESULTS if notebook.is_relative_to(paths.EXECUTED) else paths.PUBLISHED
+    beside = {paths.EXECUTED: paths.RESULTS, paths.CHANGED / "executed": paths.CHANGED / "results"}
+    whole = next((beside[place] for place in beside if notebook.is_relative_to(place)), paths.PUBLISHED)
     return whole / notebook.parent.name / f"{chapter}.json"
 
 
@@ -165,15 +235,16 @@ def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
 def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed: Sequence[str] = ()) -> str:
     """A small box in Markdown: how and when this page was made, and what of its code has `changed` since."""
     result, run = files
-    papermill = notebook.metadata.get("papermill", {})
     facts = {
         "preset": result.get("preset"),
-        "data": ", ".join(result.get("data", {})),
+        "changed": ", ".join(f"{name} = {value}" for name, value in result.get("parameters", {})["overrides"].items())
+        if result.get("parameters", {}).get("overrides")
+        else None,
+        "data": scoreboard.data_words(result.get("data", {})),
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
-        "time": f"{papermill['duration']:.0f} s" if papermill.get("duration") else None,
-        "read from the cache": reused(run),
-        "run on": (run.get("date") or papermill.get("end_time") or "")[:10],
+        **spent(run, notebook.metadata.get("papermill", {}).get("duration")),
+        "run on": day(notebook, run),
     }
     line = " · ".join(
         f"{name} **{results.plain(str(value))}**" for name, value in facts.items() if value not in (None, "")
@@ -181,25 +252,40 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
     if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
         line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
-        line += f"Changed since: {', '.join(f'`{one}`' if '.' in one else one for one in changed)}."
+        named = [f"`{one}`" if "." in one else one for one in changed[:MOST]]
+        more = [f"{len(changed) - MOST} more modules"] if len(changed) > MOST else []
+        line += f"Changed since: {', '.join(named + more)}."
     return f":::{{div}} pags-status\n{line}\n:::"
 
 
-def reused(run: dict) -> str | None:
-    """What a run had not to make: how many models, and how long all of its models took when they were made."""
+def day(notebook: nbformat.NotebookNode, run: Mapping[str, Any]) -> str:
+    """The day of a run, as year-month-day; "" where nothing says it."""
+    return str(run.get("date") or notebook.metadata.get("papermill", {}).get("end_time") or "")[:10]
+
+
+def spent(run: Mapping[str, Any], seconds: float | None) -> dict[str, str]:
+    """What a page took: "time" where the run made everything itself, else the time to make and that of the last run.
+
+    `seconds` is what the notebook took. What was made is counted in seconds of a processor, whenever that was.
+    """
+    took = terminal.duration(seconds) if seconds else ""
     if not run.get("cached"):
-        return None
-    spent = f", made in {run['seconds_to_make']:.0f} s of a processor" if run.get("seconds_to_make") else ""
-    return f"{run['cached']} of {run['artifacts']} models{spent}"
+        return {"time": took}
+    made = run.get("seconds_to_make")
+    models = f"{run['cached']} of {run['artifacts']} models"
+    return {
+        "time to make": f"{terminal.duration(made)} of a processor" if made else "not recorded",
+        "last run": f"{took}, {models} from the cache" if took else f"{models} from the cache",
+    }
 
 
-def insert_status(notebook: nbformat.NotebookNode, box: str) -> None:
-    """Put the box right under the chapter's title."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and (title := re.search(r"^# .+$", cell.source, re.MULTILINE)):
-            cell.source = f"{cell.source[: title.end()]}\n\n{box}\n{cell.source[title.end() :]}"
-            return
-    raise PagsError("an executed chapter has no title: begin it with a line `# ...`")
+def append_status(page: Path, preset: str | None) -> None:
+    """Put the table of all runs below what the page says, if the book has such a page; of one `preset`, if given."""
+    if page.exists():
+        from pags.book import status as runs  # it asks this module what was executed
+
+        text = page.read_text(encoding="utf-8").strip()
+        page.write_text(f"{text}\n\n{runs.markdown(preset)}\n", encoding="utf-8")
 
 
 def config(source: Path) -> dict:
@@ -241,19 +327,68 @@ def pages(source: Path, out: Path) -> Path:
     return out / "_build" / "html"
 
 
+def metric_names() -> set[str]:
+    """The names under which any results file of this build, or a published one, records something."""
+    return {name for result in results.all() for name in result["metrics"]}
+
+
+def repository() -> dict[str, str]:
+    """The setting `repository` of `_config.yml`: {url, branch}; url is "" where the book names none."""
+    settings = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    return {"url": "", "branch": "main"} | (settings.get("repository") or {})
+
+
 def mend(directory: Path) -> None:
     """Mend small defects of the theme and its extensions in every page of a built book."""
     for name in gates.page_names(directory):
         page = directory / name
         page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+    search = directory / "_static" / "searchtools.js"
+    search.write_text(without_contents(search.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def mended(page: str) -> str:
-    """The page without idle scripts and with sound ARIA roles."""
+    """The page without idle scripts and with sound ARIA roles and names."""
     page = IDLE.sub("", page)
     for wrong, right in ROLES.items():
         page = page.replace(wrong, right)
     return page
+
+
+def without_contents(search: str) -> str:
+    """Sphinx's search script, made to quote a page's text and neither its list of contents nor its status box."""
+    query = 'const removalQuery of [".headerlink", "script", "style"'
+    if query not in search:
+        raise PagsError("Sphinx's searchtools.js is not the one that this book knows: see build.without_contents")
+    return search.replace(query, f'{query}, "#jb-print-docs-body", ".pags-status"')
+
+
+def link_pages(directory: Path, repository: Mapping[str, str], printed: Sequence[str] = ()) -> None:
+    """Put links to its source, to a form for faults and to its PDF, as far as there are such, at each page's foot."""
+    for name in gates.page_names(directory):
+        path = directory / name
+        text = path.read_text(encoding="utf-8")
+        if links := page_links(name, repository, printed):
+            foot = '<footer class="prev-next-footer'
+            text = text.replace(foot, f'<p class="pags-links d-print-none">{" · ".join(links)}</p>\n{foot}', 1)
+            path.write_text(text, encoding="utf-8")
+
+
+def page_links(name: str, repository: Mapping[str, str], printed: Sequence[str]) -> list[str]:
+    """The links of one page; a page that Sphinx made, an index say, has no source."""
+    stem = name.removesuffix(".html")
+    chapter = stem.startswith("chapters/")
+    source = paths.NOTEBOOKS / f"{stem.removeprefix('chapters/')}.md" if chapter else paths.BOOK / f"{stem}.md"
+    links = []
+    if repository["url"] and source.exists():
+        url = repository["url"].rstrip("/")
+        place = f"{'notebooks' if chapter else 'book'}/{source.name}"
+        title = quote(f"{place}: ")
+        links.append(f'<a href="{escape(url)}/blob/{escape(repository["branch"])}/{place}">Source of this page</a>')
+        links.append(f'<a href="{escape(url)}/issues/new?title={title}">Report a fault</a>')
+    if f"{stem}.pdf" in printed:
+        links.append(f'<a href="{"../" * stem.count("/")}{printing.FOLDER}/{stem}.pdf">This page as PDF</a>')
+    return links
 
 
 def plain(line: str) -> str:

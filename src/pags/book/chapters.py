@@ -18,6 +18,16 @@ def names() -> list[str]:
     return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md") if ID.fullmatch(path.stem))
 
 
+def number(chapter: str) -> str:
+    """What text and commands call a chapter: "03" or "01a"."""
+    return chapter.split("_", 1)[0]
+
+
+def short(chapter: str) -> str:
+    """The number as figures, theorems and exercises have it before the dot: "3" or "1a"."""
+    return number(chapter).lstrip("0")
+
+
 def source(chapter: str) -> Path:
     """The text notebook of a chapter."""
     return paths.NOTEBOOKS / f"{chapter}.md"

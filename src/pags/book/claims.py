@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from pags import paths
-from pags.book import results, schema
-from pags.errors import PagsError
+from pags.book import page, results, schema
+from pags.errors import PagsError, UsageError
 
 # What a check finds, and all checks of a claim together.
 HOLDS, IN_PART, FAILS, UNDECIDED = "holds", "in part", "fails", "undecided"
@@ -58,6 +58,13 @@ class Claim:
     checks: tuple[Check, ...]
     differs: str = ""
     own: bool = False
+    number: str = ""
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that the entry names, in its checks and in its sentence."""
+        checked = [name for check in self.checks for name in (check.metric, check.than) if isinstance(name, str)]
+        return list(dict.fromkeys([*checked, *page.named(self.number)]))
 
 
 class Finding(NamedTuple):
@@ -110,6 +117,10 @@ def load(path: Path | None = None) -> list[Claim]:
 
 def _unsound(claim: Claim) -> str | None:
     """What no schema can see in an entry."""
+    try:
+        page.filled(claim.number, {})
+    except UsageError as error:
+        return f"number: {error}"
     for check in claim.checks:
         if not all(math.isfinite(n) for n in (check.than, check.tolerance) if not isinstance(n, str)):
             return f"{check.metric} is compared with {check.than} ± {check.tolerance}: write finite numbers"
@@ -133,8 +144,8 @@ def unknown(claims: Iterable[Claim], found: Iterable[Mapping[str, Any]], chapter
         if claim.chapter not in chapters:
             lines.append(f"claim {claim.id}: there is no chapter {claim.chapter!r}")
         metrics = recorded.get(claim.chapter)
-        for name in dict.fromkeys(name for check in claim.checks for name in (check.metric, check.than)):
-            if metrics is not None and isinstance(name, str) and name not in metrics:
+        for name in claim.metrics:
+            if metrics is not None and name not in metrics:
                 near = difflib.get_close_matches(name, metrics, 1)
                 hint = f", {near[0]!r} is the nearest" if near else ""
                 lines.append(f"claim {claim.id}: no run of {claim.chapter} records a metric {name!r}{hint}")

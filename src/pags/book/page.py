@@ -2,9 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from pags.errors import UsageError
 
 
 def say(*sentences: str) -> None:
@@ -36,6 +38,67 @@ def digits(value: float) -> str:
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
+def percent(value: float) -> str:
+    """A share in per cent, with a decimal where it says more: "28 %", "1.6 %", "99.7 %"."""
+    hundredths = 100 * value
+    near = 0 < abs(hundredths) < 9.95 or 99 < hundredths < 99.95
+    return f"{signed_plainly(hundredths, '.1f' if near else '.0f')} %"
+
+
+def signed_plainly(value: float, form: str) -> str:
+    """The number in this form of Python's, with a true minus sign and no sign before a zero."""
+    text = f"{value:{form}}"
+    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """The number with three digits and with its sign."""
+    return ("+" if value > 0 else "") + digits(value).replace("-", "−")
+
+
+# How a sentence may show a metric, by the word behind the colon of "{metric:form}".
+FORMS: dict[str, Callable[[float], str]] = {
+    "": lambda value: digits(value).replace("-", "−"),
+    "count": lambda value: f"{value:.3g}",
+    "percent": percent,
+    "multiple": lambda value: f"{digits(value)} times" if value >= 1 else percent(value),
+    "rest": lambda value: percent(1 - value),
+    "or rounding": lambda value: "zero, to rounding" if abs(value) < 1e-9 else digits(value),
+    "plain points": lambda value: signed_plainly(100 * value, ".1f"),
+    "points": lambda value: signed_plainly(100 * value, "+.1f"),
+    "signed": signed,
+    "turned": lambda value: signed(-value),
+    "power of two": lambda value: digits(2**value),
+    "power of ten": lambda value: digits(10**value),
+    "power of e": lambda value: digits(math.exp(value)),
+}
+PLACE = re.compile(r"\{([^{}:/]+)(?:/([^{}:/]+))?(?::([^{}]+))?\}")
+
+
+def named(text: str) -> list[str]:
+    """The metrics that a sentence for `filled` names."""
+    return [name for match in PLACE.finditer(text) for name in match.groups()[:2] if name]
+
+
+def filled(text: str, metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The sentence with every "{metric:form}", or ratio "{first/second}", put in; None where a metric is missing.
+
+    Raises UsageError for a form that is none of FORMS.
+    """
+    if unknown := [match[3] for match in PLACE.finditer(text) if (match[3] or "") not in FORMS]:
+        raise UsageError(f"{unknown[0]!r} in {text!r}: write one of {', '.join(filter(None, FORMS))}")
+    if any(name not in metrics for name in named(text)):
+        return None
+
+    def put_in(match: re.Match[str]) -> str:
+        value = metrics[match[1]]["value"]
+        if match[2]:
+            value = value / metrics[match[2]]["value"] if metrics[match[2]]["value"] else math.inf
+        return FORMS[match[3] or ""](value)
+
+    return PLACE.sub(put_in, text)
+
+
 def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Show a table: a row is a dict from heads to cells, the first of them the row's name; everything is plain text."""
     from IPython.display import HTML, display
@@ -55,6 +118,21 @@ def html_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]
         f"<div {region}>\n"
         f'<table class="table pags-claims">\n<caption>{escape(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )
+
+
+def stacked_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose cells are HTML; on a phone a row is a block of lines, each with its head before it."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "\n".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f'<td data-head="{escape(name)}">{cell}</td>' for name, cell in zip(heads[1:], row[1:], strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="pags-scroll"><table class="table pags-stacked">\n<caption>{escape(caption)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
 

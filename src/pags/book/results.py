@@ -229,6 +229,11 @@ class Run:
         self._metrics[name] = Metric(metric | {"unit": unit})
         return self._metrics[name]
 
+    @property
+    def metrics(self) -> Mapping[str, dict[str, Any]]:
+        """All recorded metrics by name."""
+        return self._metrics
+
     def metric(self, name: str) -> dict[str, Any]:
         """A recorded metric: {value, low, high, n, unit}; low and high are None where there is no interval.
 
@@ -276,10 +281,13 @@ class Run:
         return json.loads(_text(result))
 
     def save(self) -> Path:
-        """Write build/results/<preset>/<chapter>.json, whole or not at all, and return its path."""
+        """Write build/results/<preset>/<chapter>.json, whole or not at all, and return its path.
+
+        A run with changed settings writes into build/changed/results, and takes no ordinary run's place.
+        """
         result = self.results()
         validate(result)
-        path = paths.RESULTS / self.preset / f"{self.chapter}.json"
+        path = directory(self.overrides) / self.preset / f"{self.chapter}.json"
         seconds = time.monotonic() - self._start
         about = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -333,6 +341,15 @@ def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
     return {"artifacts": len(files), "cached": there, "seconds_to_make": round(spent, 1)}
 
 
+def length(chapter: str, preset: str) -> float:
+    """Seconds that the chapter's published run took and would take with nothing made before; infinite if unknown."""
+    try:
+        about = record(paths.PUBLISHED / preset / f"{chapter}.json")
+    except PagsError:  # damaged: who builds the pages is told
+        about = {}
+    return about.get("seconds", math.inf) + about.get("seconds_to_make", 0)
+
+
 def limits(metric: Mapping[str, Any]) -> tuple[float, float]:
     """The ends by which a metric is told from a number or another metric: its interval, or its value if it is exact.
 
@@ -371,6 +388,11 @@ def _summary(
 
 
 # Files
+
+
+def directory(overrides: Mapping[str, Any]) -> Path:
+    """Where a run with these changed settings, or none, writes its results, below a folder named after its preset."""
+    return paths.CHANGED / "results" if overrides else paths.RESULTS
 
 
 def load(path: Path) -> dict[str, Any]:

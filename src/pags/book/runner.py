@@ -71,9 +71,11 @@ def plan(
 def run(jobs: list[Job], *, at_once: int = 1, scheduler: str | None = None) -> list[str]:
     """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed.
 
-    With the address of a Dask scheduler the chapters' grids are trained there. Raises UsageError for what is no
-    address, PagsError if nobody answers.
+    Of several at a time the longest start first. With the address of a Dask scheduler the chapters' grids are trained
+    there. Raises UsageError for what is no address, PagsError if nobody answers.
     """
+    if at_once > 1:
+        jobs = sorted(jobs, key=lambda job: -results.length(job.chapter, job.preset))
     if scheduler:
         from pags import sweep
 
@@ -115,21 +117,13 @@ def attempt(job: Job, work: Path, at_once: int) -> str | None:
         (work / "matplotlibrc").touch()
         paths.ARTIFACTS.mkdir(parents=True, exist_ok=True)
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
-    notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
+    notebook, problem = execute(job, work, cores=max(machine.cores() // at_once, 1))
     problem = problem or judge(job, work, notebook)
     if problem is None:
         keep(job, work, notebook)
         return None
     shutil.rmtree(work, ignore_errors=True)  # room for the notebook, should the disk be full
     return keep_failed(job, notebook, problem)
-
-
-def share(cores: int, at_once: int) -> int:
-    """How many processes a chapter's grids may have: its share of the cores, but two where there are two.
-
-    Chapters wait for each other's artifacts and do not end together; a second process then has a core for itself.
-    """
-    return max(cores // at_once, min(cores, 2))
 
 
 def kernel(environment: dict[str, str], log: Path, died: list[int]) -> type[AsyncKernelManager]:
@@ -208,23 +202,34 @@ def execute(job: Job, work: Path, *, cores: int) -> tuple[nbformat.NotebookNode,
 
 def judge(job: Job, work: Path, notebook: nbformat.NotebookNode) -> str | None:
     """Why a notebook that ran to its end must not count, or None."""
-    problems = gates.executed(notebook) + gates.result(work / "results" / job.preset / f"{job.chapter}.json")
+    problems = gates.executed(notebook) + gates.result(written(job, work) / f"{job.chapter}.json")
     return "; ".join(problems) or None
+
+
+def written(job: Job, work: Path) -> Path:
+    """Where in the directory `work` a chapter has written its results."""
+    place = work / results.directory(job.parameters.get("overrides", {})).relative_to(paths.BUILD)
+    return place / job.preset
 
 
 def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
     """Put the executed notebook and what it wrote in the places where the book looks; all is written before any moves.
 
-    The notebook says with which results it belongs together, and is the last to move.
+    The notebook says with which results it belongs together, and is the last to move. A run with changed settings is
+    kept apart, where no page looks unless it is asked to.
     """
-    written = work / "results" / job.preset
+    changed = bool(job.parameters.get("overrides"))
+    executed, kept = (
+        (paths.CHANGED / "executed", paths.CHANGED / "results") if changed else (paths.EXECUTED, paths.RESULTS)
+    )
+    made = written(job, work)
     notebook = cleaned(notebook)
-    notebook.metadata["pags"] = {"results": build.fingerprint(written / f"{job.chapter}.json")}
+    notebook.metadata["pags"] = {"results": build.fingerprint(made / f"{job.chapter}.json")}
     path = work / "clean.ipynb"
     with explained(path):
         nbformat.write(notebook, path)
-    moves = {made: paths.RESULTS / job.preset / made.name for made in sorted(written.iterdir())}
-    place(moves | {path: paths.EXECUTED / job.preset / f"{job.chapter}.ipynb"})
+    moves = {one: kept / job.preset / one.name for one in sorted(made.iterdir())}
+    place(moves | {path: executed / job.preset / f"{job.chapter}.ipynb"})
     failed_path(job).unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """The verdicts on the papers' claims as text, at the end of a chapter and on the scoreboard; never by colour alone."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from textwrap import fill, indent
 from typing import Any
@@ -17,12 +18,13 @@ from pags.book.claims import (
     OUTCOMES,
     PAPER,
     UNDECIDED,
+    Claim,
     Finding,
     Verdict,
     load,
     verdicts,
 )
-from pags.book.page import html_table, number
+from pags.book.page import filled, number
 
 PAPERS = {
     "A": "Srinivas, Bordt and Lakkaraju (2023)",
@@ -31,13 +33,26 @@ PAPERS = {
 }
 SYMBOLS = {HOLDS: "✓", IN_PART: "◐", FAILS: "✗", UNDECIDED: "?", INCOMPARABLE: "≁", MISSING: "–"}
 KINDS = {outcome: word.replace(" ", "-") for outcome, word in PAPER.items()}  # names of styles
+DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "svhn": "SVHN"}
+DATA |= {f"generated from {name}": f"images generated from {word}" for name, word in DATA.items()}
 OURS = "Our own hypothesis, no claim of the paper."
+GROUPS = {  # of verdicts at one preset: whose claims, and in which words
+    "of the papers' claims": PAPER,
+    "of our own hypotheses": ELSEWHERE,
+    "no verdict, on other data": ELSEWHERE,
+}
+# Where on its chapter's page a metric is measured: (chapter, metric) -> the place's id, and what it is called.
+Places = Mapping[tuple[str, str], tuple[str, str]]
 
 
 def show(run: Any) -> "Table":
     """The claims that are judged in this run's chapter, with its own numbers: the last line of a chapter."""
-    result = run.results()
-    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]]))
+    return of_chapter(run.results())
+
+
+def of_chapter(result: Mapping[str, Any]) -> "Table":
+    """The same by a results file."""
+    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]]), result)
 
 
 def report() -> str:
@@ -49,21 +64,22 @@ def report() -> str:
     return "\n".join([text(verdicts(found)), *(f"left out: {complaint}" for complaint in complaints)])
 
 
-def whole_page(found: Sequence[dict] | None = None) -> str:
-    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a table per paper.
+def whole_page(found: Sequence[dict] | None = None, places: Places | None = None) -> str:
+    """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a card per claim.
 
     By the results that are `found`, by default all of this build and the published ones.
     """
     page = paths.BOOK / "scoreboard.md"
     head = page.read_text(encoding="utf-8").strip() if page.exists() else "# Scoreboard"
-    return f"{head}\n\n{markdown(verdicts(results.all() if found is None else found))}\n"
+    found = results.all() if found is None else list(found)
+    return f"{head}\n\n{markdown(verdicts(found), found, places or {})}\n"
 
 
 # In words
 
 
 def label(verdict: Verdict) -> str:
-    """The verdict in words: "reproduced on mnist", "3 of 4 checks hold on mnist" or, elsewhere, "holds on strokes"."""
+    """The verdict in words: "reproduced on MNIST", "3 of 4 checks hold on MNIST" or, elsewhere, "holds on strokes"."""
     if verdict.outcome == MISSING:
         return verdict.word
     outcomes = [finding.outcome for finding in verdict.findings if finding.outcome != INCOMPARABLE]
@@ -71,9 +87,19 @@ def label(verdict: Verdict) -> str:
     words = verdict.word
     if verdict.outcome == IN_PART:
         words = f"{holding} of {len(outcomes)} checks {'holds' if holding == 1 else 'hold'}"
-    words += f" on {', '.join(verdict.data)}" if verdict.data else ""
+    words += f" on {data_words(verdict.data)}" if verdict.data else ""
     words += f", {unsure} of {len(outcomes)} undecided" if unsure and verdict.outcome != UNDECIDED else ""
     return words + ", with changed settings" * verdict.changed
+
+
+def data_words(names: Iterable[str]) -> str:
+    """The names of data sets as a reader knows them; what was generated from a set that is named goes without."""
+    return ", ".join(data_word(name) for name in names if name.removeprefix("generated from ") not in {*names} - {name})
+
+
+def data_word(name: str) -> str:
+    """The name of a data set as a reader knows it."""
+    return DATA.get(name, name)
 
 
 def symbol(verdict: Verdict) -> str:
@@ -133,94 +159,175 @@ def by_claim(rows: Iterable[Verdict], paper: str) -> list[list[Verdict]]:
     return list(own.values())
 
 
+def tally(rows: Iterable[Verdict], preset: str) -> dict[str, Counter[str]]:
+    """How many verdicts of one preset have which outcome, in the groups of GROUPS; whoever counts, counts so.
+
+    A claim that this preset may judge and that no run of it has measured is MISSING.
+    """
+    found: dict[str, Counter[str]] = {group: Counter() for group in GROUPS}
+    papers, own, other = found.values()
+    rows = list(rows)
+    judged = {row.claim.id: row for row in rows if row.preset == preset and row.counts}
+    for claim in {row.claim.id: row.claim for row in rows}.values():
+        if preset in claim.judge["presets"]:
+            (own if claim.own else papers)[judged[claim.id].outcome if claim.id in judged else MISSING] += 1
+    other.update(row.outcome for row in rows if row.preset == preset and not row.counts and row.outcome != MISSING)
+    return found
+
+
 def counts(rows: Iterable[Verdict]) -> list[str]:
-    """Two lines per preset at which claims are judged: how many of the papers' are reproduced, and of ours hold."""
-    rows, lines = list(rows), []
-    for preset in PRESETS:
-        for own, words, of in ((False, PAPER, "of the papers' claims"), (True, ELSEWHERE, "of our own hypotheses")):
-            mine = [row for row in rows if row.claim.own == own]
-            judged = {row.claim.id: MISSING for row in mine if preset in row.claim.judge["presets"]}
-            judged |= {row.claim.id: row.outcome for row in mine if row.counts and row.preset == preset}
-            found = list(judged.values())
-            many = [f"{words[one]} {found.count(one)}" for one in OUTCOMES if one != INCOMPARABLE]
-            lines += [f"{preset}, {of}: {', '.join(many)}"] if found else []
+    """A line per preset and group: how many of the papers' claims are reproduced, how many of ours hold."""
+    rows = list(rows)
+    lines = [
+        f"{preset}, {group}: {counted(found, GROUPS[group])}"
+        for preset in PRESETS
+        for group, found in tally(rows, preset).items()
+        if found
+    ]
     return lines or ["There are no claims yet."]
+
+
+def counted(found: Counter[str], words: Mapping[str, str]) -> str:
+    """Outcomes with their numbers, in these words: "reproduced 3, not reproduced 1"."""
+    return ", ".join(f"{words[one]} {found[one]}" for one in OUTCOMES if found[one])
 
 
 def _rank(row: Verdict) -> int:
     return PRESETS.index(row.preset) if row.preset in PRESETS else len(PRESETS)
 
 
+def best(own: Sequence[Verdict]) -> Verdict:
+    """Of the verdicts on one claim the one that stands for it: a counting one of the largest preset that measured it.
+
+    Where none counts it is `claims.untested`.
+    """
+    counting = [row for row in own if row.counts and row.outcome != MISSING]
+    return max(counting, key=_rank) if counting else claims.untested(own[0].claim)
+
+
 # On a page
 
 
 class Table:
-    """The verdicts of one run as a table in a notebook, and as text elsewhere."""
+    """The verdicts of one run as a list in a notebook, and as text elsewhere."""
 
-    def __init__(self, rows: Iterable[Verdict]) -> None:
-        self.rows = list(rows)
+    def __init__(self, rows: Iterable[Verdict], result: Mapping[str, Any]) -> None:
+        self.rows, self.result = list(rows), result
 
     def __repr__(self) -> str:
         return text(self.rows)
 
     def _repr_html_(self) -> str:
+        return self.html()
+
+    def html(self, board: str = "", places: Places | None = None) -> str:
+        """A card per claim; each leads to the same claim on the page `board`, if there is one, and to its figure."""
         if not self.rows:
             return "<p>No claim of the papers is judged in this chapter.</p>"
-        heads = ["Claim", "In the paper", "Measured here", "Verdict"]
-        cells = [[_claim(row), _reference(row), _measured(row), _verdict(row)] for row in self.rows]
-        return html_table("The papers' claims and this run", heads, cells, label="Claims judged in this chapter")
+        cards = "\n".join(card([row], [self.result], places or {}, board=board) for row in self.rows)
+        return f'<ul class="{LIST}" aria-label="Claims judged in this chapter">\n{cards}\n</ul>'
 
 
-def markdown(rows: Iterable[Verdict]) -> str:
-    """A heading and a table per paper, with a row per claim and a cell per preset at which anything was run."""
+LIST = "pags-cards"
+
+
+def markdown(rows: Iterable[Verdict], found: Sequence[Mapping[str, Any]], places: Places) -> str:
+    """How many claims have which verdict, and a heading and a card per claim for each paper."""
     rows = list(rows)
-    found = dict.fromkeys(row.preset for row in sorted(rows, key=_rank) if row.preset)
-    presets: list[str | None] = [*found] or [None]
-    heads = ["Claim", "In the paper", *(f"Here, {preset}" if preset else "Here" for preset in presets)]
-    parts = ["\n".join(f"- {line}" for line in counts(rows))]
+    by_preset = "".join(f"<li>{escape(line)}</li>" for line in counts(rows))
+    fold = f"<details><summary>The same by preset</summary><ul>{by_preset}</ul></details>"
+    parts = [summary(rows), f'```{{raw}} html\n{fold}\n<div id="pags-filters"></div>\n```']
     for paper in sorted({row.claim.paper for row in rows}):
-        cells = [
-            [_claim(own[0], link=True), _reference(own[0]), *(_cell(own, preset) for preset in presets)]
-            for own in by_claim(rows, paper)
-        ]
-        html = html_table("The paper and the runs here", heads, cells, label=PAPERS[paper])
-        parts.append(f"## {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
+        cards = "\n".join(card(own, found, places) for own in by_claim(rows, paper))
+        html = f'<ul class="{LIST}" aria-label="{escape(PAPERS[paper])}">\n{cards}\n</ul>'
+        parts.append(f"## {paper}: {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
     return "\n\n".join(parts)
 
 
-def _cell(own: list[Verdict], preset: str | None) -> str:
-    row = next((row for row in own if row.preset == preset), None) or claims.untested(own[0].claim, preset)
-    return _verdict(row) + _measured(row)
+def summary(rows: Iterable[Verdict]) -> str:
+    """Two sentences: how many of the papers' claims have which verdict on their own data, how many of ours hold."""
+    by_name: dict[str, list[Verdict]] = {}
+    for row in rows:
+        by_name.setdefault(row.claim.id, []).append(row)
+    found = [best(own) for own in by_name.values()]
+    sentences = []
+    for own, words, whose in ((False, PAPER, "claims of the papers"), (True, ELSEWHERE, "hypotheses of our own")):
+        outcomes = Counter(row.outcome for row in found if row.claim.own == own)
+        parts = [f"**{outcomes[one]}** {words[one]}" for one in OUTCOMES if outcomes[one]]
+        sentences += [f"Of {outcomes.total()} {whose}: {', '.join(parts)}."] if parts else []
+    return " ".join(sentences) or "There are no claims yet."
 
 
-def _claim(row: Verdict, *, link: bool = False) -> str:
-    claim = row.claim
-    place = escape(claim.place)
-    if link and (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
-        place += f', <a href="chapters/{claim.chapter}.html">chapter {claim.chapter.split("_")[0]}</a>'
-    name = f' id="claim-{claim.id}"' if link else ""
+def card(
+    own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Places, *, board: str | None = None
+) -> str:
+    """A claim with its verdicts, one number in words and where it is measured; everything else is folded.
+
+    On the scoreboard it has an id and what filters need; elsewhere it may lead to the page `board`.
+    """
+    claim, at = own[0].claim, best(own)
+    said = [row for row in sorted(own, key=_rank, reverse=True) if row.outcome != MISSING]
+    shown = said if at in said else [at, *said]
+    links = [link(claim, places, up=board is not None)]
+    links += [f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>'] if board else []
+    about = ""
+    if board is None:
+        data = sorted({word for row in said for word in data_words(row.data).split(", ") if word})
+        about = f' id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(at.word)}"'
+        about += f' data-data="{escape("|".join(data))}"'
     ours = f" <em>{OURS}</em>" if claim.own else ""
-    return f"<span{name}>{escape(claim.claim)}</span>{ours}<br><small>{escape(claim.id)}: {place}</small>"
+    lines = [
+        f'<p class="pags-claim">{escape(claim.claim)}{ours}</p>',
+        f'<p class="pags-found">{" ".join(map(_verdict, shown))}</p>',
+        in_a_number(claim, own, found),
+        f'<p class="pags-place">{" · ".join([escape(f"{claim.paper}, {claim.place}"), *filter(None, links)])}</p>',
+        _details(claim, own),
+    ]
+    return f'<li class="pags-card"{about}>{"".join(filter(None, lines))}</li>'
 
 
-def _reference(row: Verdict) -> str:
-    """What the paper has, and what was measured otherwise here."""
-    differs = row.claim.differs
-    return escape(row.claim.reference) + (f"<br><small>Differs here: {escape(differs)}</small>" if differs else "")
+def in_a_number(claim: Claim, own: Sequence[Verdict], found: Sequence[Mapping[str, Any]]) -> str:
+    """The claim's sentence with the numbers of the run that stands for it, else of the largest that has them all."""
+    mine = {result["preset"]: result for result in found if result["chapter"] == claim.chapter}
+    for row in sorted(own, key=lambda row: (row.counts, _rank(row)), reverse=True):
+        if row.preset in mine and (sentence := filled(claim.number, mine[row.preset]["metrics"])):
+            where = ", ".join(filter(None, [data_words(row.data), row.preset]))
+            return f'<p class="pags-number">{escape(sentence)} <small>({escape(where)})</small></p>'
+    return ""
 
 
-def _measured(row: Verdict) -> str:
-    """A line per check in words, and the same with the names under which the results have it, in a folded block."""
-    if not row.findings:
+def link(claim: Claim, places: Places, *, up: bool) -> str:
+    """A link to where the claim is measured: a figure, a section, at least the chapter; none where there is none."""
+    if not (paths.NOTEBOOKS / f"{claim.chapter}.md").exists():
         return ""
-    words, named = (
-        "".join(f"<div><small>{escape(say(finding))}</small></div>" for finding in row.findings)
-        for say in (in_words, sentence)
-    )
-    return f"{words}<details><summary><small>As recorded</small></summary>{named}</details>"
+    at = next((places[claim.chapter, name] for name in claim.metrics if (claim.chapter, name) in places), None)
+    name = f"chapter {claim.chapter.split('_')[0]}"
+    if up:
+        return f'<a href="#{at[0]}">{escape(at[1])}</a>' if at else ""
+    if at:
+        return f'<a href="chapters/{claim.chapter}.html#{at[0]}">{escape(at[1])}, {name}</a>'
+    return f'<a href="chapters/{claim.chapter}.html">{name}</a>'
+
+
+def _details(claim: Claim, own: Sequence[Verdict]) -> str:
+    """What the paper says, what differs, and every check by preset, in a folded block; metrics by name within it."""
+    parts = [f"<p>In the paper: {escape(claim.reference)}.</p>"]
+    parts += [f"<p>Differs here: {escape(claim.differs)}.</p>"] if claim.differs else []
+    for row in own:
+        if not row.findings:
+            continue
+        words = "".join(f"<li>{escape(in_words(finding))}</li>" for finding in row.findings)
+        parts.append(f"<p>{escape(row.preset or 'here')}: {escape(label(row))}.</p><ul>{words}</ul>")
+    named = "".join(f"<li>{escape(sentence(finding))}</li>" for row in own for finding in row.findings)
+    parts.append(f"<details><summary>As recorded</summary><p>{escape(claim.id)}</p><ul>{named}</ul></details>")
+    return f"<details><summary>The paper's number and every check</summary>{''.join(parts)}</details>"
 
 
 def _verdict(row: Verdict) -> str:
     kind = KINDS[row.outcome] if row.outcome == MISSING or (row.counts and not row.claim.own) else "elsewhere"
     mark = f'<span aria-hidden="true">{symbol(row)}</span>'
-    return f'<strong class="pags-verdict pags-{kind}">{mark} {escape(label(row))}</strong>'
+    words = label(row)
+    if row.outcome == MISSING and (data := row.claim.judge["data"]):
+        words = f"not tested on {' or '.join(map(data_word, data))}"
+    preset = f" <small>{escape(row.preset)}</small>" if row.preset else ""
+    return f'<strong class="pags-verdict pags-{kind}">{mark} {escape(words)}{preset}</strong>'

@@ -1,54 +1,134 @@
-"""What was run: a row per chapter and preset, for `pags status`."""
+"""What was run: a row per chapter and preset, for `pags status` and for the page of the same name."""
 
-from collections import Counter
+from collections.abc import Mapping
+from html import escape
+from typing import Any, NamedTuple
 
 from pags import PRESETS, paths
-from pags.book import build, chapters, claims, origin
+from pags.book import build, chapters, claims, origin, scoreboard, terminal
+from pags.book.page import stacked_table
 from pags.errors import PagsError
 
-HEADS = ("chapter", "preset", "run on", "took", "where", "verdicts")
+HEADS = ("chapter", "preset", "run on", "took", "to make", "where", "verdicts")
+
+
+class Row(NamedTuple):
+    """What is known of a chapter at a preset; of files that cannot be used `verdicts` says what is wrong."""
+
+    chapter: str
+    preset: str
+    day: str = ""
+    took: str = ""
+    to_make: str = ""
+    where: tuple[str, ...] = ()
+    verdicts: str = ""
+    result: Mapping[str, Any] = {}
+    run: Mapping[str, Any] = {}
+
+
+def rows(*, changed: bool = True) -> list[Row]:
+    """All runs by chapter and preset; a chapter that was never run has a row that says so.
+
+    With `changed` also those with changed settings, each after the ordinary run of its preset.
+    """
+    ledger = claims.load()
+    found = []
+    for chapter in chapters.names():
+        kinds = [(preset, kind) for preset in PRESETS for kind in (False, True)[: 1 + changed]]
+        own = [row for preset, kind in kinds if (row := _row(chapter, preset, ledger, changed=kind))]
+        found += own or [Row(chapter, "-", "never run")]
+    return found
 
 
 def table() -> str:
-    """The rows under their heads, in columns; a chapter that was never run has a row that says so."""
-    rows: list[tuple[str, ...]] = [HEADS]
-    ledger = claims.load()
-    for chapter in chapters.names():
-        found = [row for preset in PRESETS for row in (_row(chapter, preset, ledger),) if row]
-        rows += found or [(chapter, "-", "never run", "", "", "")]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """The rows under their heads, in columns."""
+    lines: list[tuple[str, ...]] = [HEADS]
+    for row in rows():
+        where = ", ".join(row.where)
+        lines.append((row.chapter, row.preset, row.day, row.took, row.to_make, where, row.verdicts))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def _row(chapter: str, preset: str, ledger: list[claims.Claim]) -> tuple[str, ...] | None:
-    """What is known of a chapter at a preset; of files that cannot be used, what is wrong stands for the verdicts."""
+def markdown(preset: str | None = None) -> str:
+    """The ordinary runs as a table of HTML, of one `preset` if it is given; "best" is the largest of each chapter."""
+    shown = [row for row in rows(changed=False) if row.result]
+    if preset == build.BEST:
+        shown = list({row.chapter: row for row in shown}.values())
+    elif preset:
+        shown = [row for row in shown if row.preset == preset]
+    if not shown:
+        return "Nothing has been run yet."
+    heads = ["Chapter", "Preset, data", "Time to make", "Last run", "On", "When, by", "State"]
+    cells = [
+        [
+            f'<a href="chapters/{row.chapter}.html">{escape(row.chapter.replace("_", " "))}</a>',
+            escape(", ".join(filter(None, [row.preset, scoreboard.data_words(row.result["data"])]))),
+            escape(row.to_make or ("not recorded" if row.run.get("cached") else row.took)),
+            escape(row.took),
+            escape(", ".join(filter(None, [machine(row.run.get("machine", {})), versions(row.result)]))),
+            f"{escape(row.day)}, <code>{escape(commit(row.run))}</code>",
+            escape("; ".join(filter(None, [*row.where, row.verdicts]))),
+        ]
+        for row in shown
+    ]
+    return f"```{{raw}} html\n{stacked_table('Runs', heads, cells)}\n```"
+
+
+def machine(about: Mapping[str, Any]) -> str:
+    """The machine of a run record in words: "2 cores, AMD EPYC, Linux"."""
+    cores = f"{about['cores']} cores" if about.get("cores") else ""
+    return ", ".join(filter(None, [about.get("gpu", ""), cores, about.get("cpu", ""), about.get("system", "")]))
+
+
+def versions(result: Mapping[str, Any]) -> str:
+    """What of Python's packages a run used: "python 3.11.7, torch 2.14.1, ..."."""
+    return ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+
+
+def commit(run: Mapping[str, Any]) -> str:
+    """The beginning of the commit that a run was of, and whether files were changed since; "no commit" without one."""
+    whole = str(run.get("commit") or "no commit")
+    return whole[:10] + "-dirty" * whole.endswith("-dirty")
+
+
+def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool) -> Row | None:
     where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
+    where = {"here, with changed settings": paths.CHANGED / "executed"} if changed else where
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
-    if (paths.FAILED / preset / f"{chapter}.ipynb").exists():
+    if not changed and (paths.FAILED / preset / f"{chapter}.ipynb").exists():
         places.append("failed last")
-    path = build.executed(chapter, preset)
-    if path is None:
-        return (chapter, preset, "", "", places[0], "") if places else None
+    path = build.executed(chapter, preset, changed=changed)
+    if path is None or not places or (changed and not path.is_relative_to(paths.CHANGED)):
+        return Row(chapter, preset, where=tuple(places)) if places else None
     try:
-        notebook, (result, _) = build.page(chapter, path)
+        notebook, (result, run) = build.page(chapter, path)
     except PagsError as error:
-        return chapter, preset, "", "", ", ".join(places), str(error)
-    about = notebook.metadata.get("papermill", {})
-    took = f"{about['duration']:.0f} s" if about.get("duration") else ""
+        return Row(chapter, preset, where=tuple(places), verdicts=str(error))
+    if changed:
+        places += [f"{name} = {value}" for name, value in result["parameters"]["overrides"].items()]
     places += ["by earlier code"] if origin.changes(chapter, notebook, result) else []
-    verdicts = _verdicts(result, ledger)
-    return chapter, preset, str(about.get("end_time") or "")[:10], took, ", ".join(places), verdicts
+    seconds = notebook.metadata.get("papermill", {}).get("duration")
+    return Row(
+        chapter,
+        preset,
+        build.day(notebook, run),
+        terminal.duration(seconds) if seconds else "",
+        terminal.duration(run["seconds_to_make"]) if run.get("cached") and run.get("seconds_to_make") else "",
+        tuple(places),
+        _verdicts(result, ledger),
+        result,
+        run,
+    )
 
 
-def _verdicts(result: dict, ledger: list[claims.Claim]) -> str:
-    """How many claims have which verdict by these results; what is no verdict on a paper's claim only holds."""
+def _verdicts(result: Mapping[str, Any], ledger: list[claims.Claim]) -> str:
+    """How many claims have which verdict by these results, counted as `pags claims` counts them."""
     if not result:
         return "no results"
     own = [claim for claim in ledger if claim.chapter == result["chapter"]]
-    counts = Counter(verdict.word for verdict in claims.verdicts([result], own))
-    words = dict.fromkeys(
-        word for outcome in claims.OUTCOMES for word in (claims.PAPER[outcome], claims.ELSEWHERE[outcome])
-    )
-    return ", ".join(f"{word} {counts[word]}" for word in words if counts[word])
+    found = scoreboard.tally(claims.verdicts([result], own), result["preset"])
+    parts = [(group, scoreboard.counted(counts, scoreboard.GROUPS[group])) for group, counts in found.items() if counts]
+    return "; ".join(f"{group}: {words}" for group, words in parts)

@@ -42,6 +42,14 @@ def tell(line: str, *, passing: bool = False) -> None:
         print(line, end=end, file=sys.stderr, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """A time as one says it: "12 s", "3 min", "1 h 12 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 @contextmanager
 def following(path: Path, chapter: str) -> Iterator[Callable[[str], None]]:
     """Tell the lines that a kernel adds to `path`, and its place, which the function given here sets ("cell 3/20")."""

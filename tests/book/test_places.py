@@ -1,0 +1,57 @@
+"""A claim's link leads to the figure, or at least the section, where its metric is measured."""
+
+import nbformat
+import nbformat.v4 as nb
+import pytest
+
+from pags.book import build, claims, figures, places
+
+CHAPTER = "03_tangent_fractions"
+
+
+def drawing(source, label):
+    content = {figures.MIME: {"label": label}}
+    return nb.new_code_cell(source, outputs=[nb.new_output("display_data", content)])
+
+
+def notebook():
+    return nb.new_notebook(
+        cells=[
+            nb.new_markdown_cell("# Title"),
+            nb.new_markdown_cell("## One *thing*\n\nText."),
+            nb.new_code_cell('run.record("alone.here", 1)'),
+            nb.new_markdown_cell("Only text."),
+            nb.new_markdown_cell("## Two"),
+            nb.new_code_cell('for name in names:\n    run.record(f"fraction.{slug(name)}", 1)'),
+            drawing("draw()", "fig-two"),
+            nb.new_markdown_cell("```{figure} x.svg\n:name: fig-three\nCaption.\n```"),
+            nb.new_markdown_cell("### Three"),
+            drawing('save("by.another.name", 1)\n!ls', "fig-four"),
+            drawing('save("by.another.name", 1)', "fig-five"),
+            nb.new_code_cell('say(run.metric("fraction.gradient"), run.metric("by.another.name"), f"{x}")'),
+        ]
+    )
+
+
+def test_a_metric_leads_to_the_next_figure_of_its_section_else_to_the_heading():
+    page = notebook()
+    found = places.mark(page, CHAPTER, ["alone.here", "fraction.gradient", "by.another.name", "nowhere", "alone.here"])
+    assert found == {
+        (CHAPTER, "alone.here"): ("measured-3-1", "“One thing”"),
+        (CHAPTER, "fraction.gradient"): ("fig-two", "Figure 3.1"),
+        (CHAPTER, "by.another.name"): ("fig-five", "Figure 3.4"),  # a cell with a line of IPython's is not read
+    }
+    assert page.cells[1].source == "(measured-3-1)=\n## One *thing*\n\nText."
+    again = places.mark(page, CHAPTER, ["alone.here"])
+    assert again[CHAPTER, "alone.here"][0] == "measured-3-1"
+    assert page.cells[1].source.count("measured-3-1") == 1
+
+
+@pytest.mark.parametrize("chapter", sorted({claim.chapter for claim in claims.load()}))
+def test_every_claim_of_the_book_has_a_place_in_its_chapter_before_what_is_told_of_it(chapter):
+    page = nbformat.read(build.executed(chapter, "quick"), as_version=4)
+    ledger = [claim for claim in claims.load() if claim.chapter == chapter]
+    found = places.mark(page, chapter, [name for claim in ledger for name in claim.metrics])
+    assert [claim.id for claim in ledger if not any((chapter, name) in found for name in claim.metrics)] == []
+    told = [one for one in found.values() if one[1] in ("“What we found”", "“What became of the claims”")]
+    assert told == []
