@@ -3,7 +3,7 @@
 import warnings
 
 __version__ = "0.1.0"
-PRESETS = ("quick", "standard", "paper")  # every chapter has its settings in these three sizes
+PRESETS = ("quick", "standard", "gpu", "paper")  # every chapter has its settings in these sizes
 LARGEST_SEED = 2**31 - 1  # torch's generators read 32 bits of a seed, and some that are made of it are twice as large
 
 # torchvision compiles one of its own functions at import by a call that torch has deprecated; nothing here can help it.

@@ -83,12 +83,14 @@ def make(seed: int, *recipe: Any, **common: Any) -> artifacts.Artifact:
 def default(device: torch.device | str = "cpu", workers: int | None = None) -> Executor:
     """The cluster that PAGS_SCHEDULER names; else `workers` processes, one per core, but on a GPU at most `SHARING`.
 
-    Small nets leave most of a GPU idle. Enter it with `with`, and give it to several grids that follow one another.
+    For one worker this process itself: a new one takes seconds to start. Small nets leave most of a GPU idle. Enter it
+    with `with`, and give it to several grids that follow one another.
     """
     if address := os.environ.get(SCHEDULER):
         return Cluster(address)
     workers = workers or machine.cores()
-    return Processes(min(workers, SHARING) if torch.device(device).type == "cuda" else workers)
+    workers = min(workers, SHARING) if torch.device(device).type == "cuda" else workers
+    return Here() if workers == 1 else Processes(workers)
 
 
 def done(
@@ -146,6 +148,19 @@ def described(job: Callable[..., Any], call: tuple) -> str:
         return getattr(value, "__qualname__", None) or repr(value)
 
     return f"{job.__name__}({', '.join(map(short, call))})"
+
+
+class Here(Executor):
+    """This process: a job is done, or has failed, when `submit` returns."""
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """The job's result or its exception, as a future."""
+        future: Future = Future()
+        try:
+            future.set_result(job(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 class Spawning(SpawnContext):

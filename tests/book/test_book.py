@@ -419,7 +419,7 @@ def test_a_page_beside_the_results_of_another_run_is_noticed(executed):
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
         build.build("paper")
-    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, paper, best"):
+    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, gpu, paper, best"):
         build.build("quickly")
 
 

@@ -43,7 +43,7 @@ def pags(capsys):
         (["run", "good", "-p", "epochs"], "'-p'"),
         (["run", "good", "--device", "tpu"], "'tpu'"),
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
-        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, paper"),
+        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, gpu, paper"),
         (["data", "fetch", "strokes"], "'strokes' cannot be fetched"),
         (["dance"], "No such command 'dance'"),
     ],

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import build, chapters, runner
+from pags.book import build, chapters, results, runner
 from pags.errors import PagsError, UsageError
 from pags.files import place
 
@@ -102,6 +103,29 @@ def test_kernels_know_that_the_page_is_static_and_share_the_cores(house, monkeyp
     assert run("1", at_once=2) == []
     assert seen()["PAGS_STATIC"] == "1"
     assert (seen()["PAGS_CORES"], seen()["OMP_NUM_THREADS"]) == ("3", "1")
+
+
+def test_of_several_chapters_at_once_the_longest_start_first(monkeypatch):
+    took = {"01_good": 5.0, "02_long": 70.0, "03_new": math.inf}
+    started = []
+    monkeypatch.setattr(results, "length", lambda chapter, preset: took[chapter])
+    monkeypatch.setattr(runner, "run_one", lambda job, *, at_once: started.append(job.chapter))
+    jobs = [runner.Job(chapter, "quick", {}, None) for chapter in took]
+    runner.run(jobs, at_once=2)
+    assert started == ["03_new", "02_long", "01_good"]
+    started.clear()
+    runner.run(jobs)
+    assert started == list(took)
+
+
+def test_the_length_of_a_chapter_is_that_of_its_published_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    assert results.length("01_good", "quick") == math.inf
+    about = {"date": "2026-01-01T00:00:00+00:00", "seconds": 12.5, "seconds_to_make": 30, "artifacts": 2, "cached": 0}
+    about |= {"commit": None, "machine": {"system": "Linux", "cpu": "any", "cores": 2}}
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "01_good.run.json").write_text(json.dumps(about))
+    assert results.length("01_good", "quick") == 42.5
 
 
 def test_kernels_know_the_scheduler_once_it_has_answered(house, monkeypatch):

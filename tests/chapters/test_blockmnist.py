@@ -8,7 +8,8 @@ import torch
 from pags import attack, attribution, blocks, data, strokes, tangent, train
 
 SIZE = 6
-DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top", "check_fooling"}
+DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top"}
+DEFINED |= {"check_fooling", "check_leaking"}
 
 
 def toy(n=40):
@@ -40,9 +41,36 @@ def page():
     return pages.defined("05_blockmnist", names, functions=DEFINED)
 
 
+def added(net, null, weights, strength):
+    """The solution of ex-05-leak with another part of it for each logit, or weaker."""
+
+    def logits(x):
+        top, bottom = ((part - null).flatten(1) for part in x.chunk(2, dim=2))
+        zero = top.sum(1) * bottom.square().sum(1) + bottom.sum(1) * top.square().sum(1)
+        return net(x) + strength * zero[:, None] * torch.tensor(weights)
+
+    return logits
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
     "ex-05-blind": ("check_blind", "best_blind", [lambda m, p: 1 - p, lambda m, p: 1 - 1 / m]),
     "ex-05-loss": ("check_loss", "loss_from_logits", [lambda G, logits, y: -G[torch.arange(len(y)), y]]),
+    "ex-05-leak": (
+        "check_leaking",
+        "leaking",
+        [
+            lambda net, null: net,
+            lambda net, null: lambda x: net(x) + 1,
+            lambda net, null: added(net, null, [1.0, 1.0], 1e4),  # the difference of the logits does not leak
+            lambda net, null: added(net, null, [1.0, 0.0], 1e4),
+            lambda net, null: added(net, null, [1.0, -1.0], 1.0),  # too weak
+            lambda net, null: added(net, 0 * null, [1.0, -1.0], 1e4),
+            lambda net, null: lambda x: net(x) + 1e4 * (x[:, :, :4] - null).sum((1, 2, 3))[:, None],  # on top only
+            lambda net, null: lambda x: net(torch.cat([x[:, :, :4], null.expand_as(x[:, :, 4:])], 2)),
+            lambda net, null: lambda x: 1e4 * net(x),
+            lambda net, null: lambda x: net(x)[:, :1],
+        ],
+    ),
     "ex-05-top": ("check_top", "top_share", [lambda E, signal, level: blocks.top_share(E.clamp_min(0), signal, level)]),
 }
 

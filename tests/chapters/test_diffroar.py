@@ -1,5 +1,6 @@
 """What chapter 06 defines on its page: ranks and masks, and exercises whose checks tell right from wrong."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from pags import blocks, presets, roar, stats
+from pags import PRESETS, blocks, presets, roar, stats
 from pags.book import results
 from pags.book.page import slug
 
@@ -18,8 +19,23 @@ CHAPTER = "06_diffroar"
 @pytest.fixture(scope="module")
 def page():
     """The functions that the page defines."""
-    names = {"np": np, "scipy": scipy, "torch": torch, "roar": roar, "blocks": blocks, "stats": stats}
+    names = {
+        "itertools": itertools,
+        "np": np,
+        "scipy": scipy,
+        "torch": torch,
+        "roar": roar,
+        "blocks": blocks,
+        "stats": stats,
+    }
     return pages.defined(CHAPTER, names)
+
+
+def copied(n, generator, many, shift=0):
+    """Images of eight bits, some of which are copies of the label."""
+    x, y = torch.randint(2, (n, 8), generator=generator), torch.randint(2, (n,), generator=generator)
+    x[:, shift : shift + many] = y[:, None]
+    return x.float(), y
 
 
 SLOPE = torch.linspace(0, 1, 1024).reshape(1, 1, 32, 32)
@@ -57,6 +73,22 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
             lambda prediction, x: (
                 marked(prediction, x) + between(torch.arange(len(x))[:, None, None, None] % 2 * SLOPE)
             ),
+        ],
+    ),
+    "ex-06-copies": (
+        "check_copies",
+        "copies",
+        [
+            lambda n, generator: copied(n, generator, 1),
+            lambda n, generator: copied(n, generator, 3),  # all three can be removed
+            lambda n, generator: copied(n, generator, 8),  # two images only
+            lambda n, generator: copied(n, generator, 5, shift=3),  # the first pixel is none of the copies
+            lambda n, generator: (copied(n, generator, 4)[0], copied(n, generator, 4)[1].roll(1)),
+            lambda n, generator: (copied(n, generator, 4)[0] + 1, copied(n, generator, 4)[1] + 1),
+            lambda n, generator: (torch.ones(n, 8), torch.ones(n)),
+            lambda n, generator: copied(n // 2, generator, 4),
+            lambda n, generator: (copied(n, generator, 4)[0][:, :7], copied(n, generator, 4)[1]),
+            lambda n, generator: (copied(n, generator, 4)[0] * torch.nan, copied(n, generator, 4)[1]),
         ],
     ),
     "ex-06-runs": ("check_runs", "runs_needed", [lambda *_: 5, lambda *_: None, lambda *_: 1, lambda *_: 0]),
@@ -141,7 +173,7 @@ def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_
     assert page["agreement"]("pair", "against", "along", "neither") == phrase
 
 
-@pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     config = presets.get(CHAPTER, preset)
     assert sum(share < config.scarce for share in config.shares) >= 3

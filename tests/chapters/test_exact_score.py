@@ -12,6 +12,7 @@ from pags import denoise, robustness, tangent
 
 CHAPTER = "07_exact_score"
 FUNCTIONS = {"estimate", "preconditioning", "log_odds", "log_odds_gradient", "check_points", "check_share"}
+FUNCTIONS |= {"check_odds", "check_between", "check_bent"}
 FUNCTIONS |= {"log_factor", "step_factor", "chosen", "null"}
 
 
@@ -31,6 +32,25 @@ def perplexity(log_w):
     return (-(w * w.clamp_min(1e-300).log()).sum()).exp() / len(w)
 
 
+def own(means, y):
+    return means[torch.arange(len(y)), y]
+
+
+def mixed(w, means):
+    return torch.einsum("nc,ncd->nd", w, means)
+
+
+def weighed(log_p, means, y, logs):
+    """The image of a class minus those of the others, weighted by the exponentials of some logarithms."""
+    return own(means, y) - mixed(logs.scatter(1, y[:, None], -torch.inf).softmax(1), means)
+
+
+def circle(n, moved=lambda t: t):
+    """Points of a circle that hangs from the origin, at angles that were moved."""
+    angle = moved(2 * math.pi * torch.arange(n).double() / n)
+    return torch.stack([angle.sin(), angle.cos() - 1], 1)
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
     "ex-07-points": (
         "check_points",
@@ -41,6 +61,54 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
         "check_share",
         "share",
         [perplexity, lambda log_w: 1 / (len(log_w) * log_w.softmax(0).max()), lambda log_w: math.nan],
+    ),
+    "ex-07-odds": (
+        "check_odds",
+        "odds_gradient",
+        [
+            lambda log_p, means, y, sigma: weighed(log_p, means, y, torch.ones_like(log_p)) / sigma**2,
+            lambda log_p, means, y, sigma: weighed(log_p, means, y, log_p) / sigma,
+            lambda log_p, means, y, sigma: -weighed(log_p, means, y, log_p) / sigma**2,
+            lambda log_p, means, y, sigma: weighed(log_p, means, y, 1e6 * log_p) / sigma**2,  # the best rival alone
+            lambda log_p, means, y, sigma: own(means, y) / sigma**2,
+            lambda log_p, means, y, sigma: (own(means, y) - means.mean(1)) / sigma**2,
+            lambda log_p, means, y, sigma: (own(means, y) - mixed(log_p.softmax(1), means)) / sigma**2,
+            lambda log_p, means, y, sigma: weighed(log_p, means, (y + 1) % 3, log_p) / sigma**2,
+            lambda log_p, means, y, sigma: weighed(log_p, means, y, log_p)[:3] / sigma**2,
+            lambda log_p, means, y, sigma: means * torch.nan,
+        ],
+    ),
+    "ex-07-between": (
+        "check_between",
+        "between",
+        [
+            lambda F, k, d: True,
+            lambda F, k, d: False,
+            lambda F, k, d: (k / d) ** 0.5 < F,
+            lambda F, k, d: F < 0.5**0.5,
+            lambda F, k, d: k / d < F < 0.5,
+            lambda F, k, d: k / d < F**2 < 1,
+            lambda F, k, d: k / (d - k) < F**2 < 1 / 2,
+            lambda F, k, d: 1 / 2 < F**2 < k / d,
+            lambda F, k, d: 0.1 < F < 0.7,
+            lambda F, k, d: not k / d < F**2 < 1 / 2,
+        ],
+    ),
+    "ex-07-bent": (
+        "check_bent",
+        "bent",
+        [
+            lambda n: circle(n).roll(1, 0),  # another point first
+            lambda n: circle(n) + 1,
+            lambda n: circle(n)[:, [1, 0]],  # upright at the origin
+            lambda n: 10 * circle(n),  # neighbours too far apart, and hardly bent
+            lambda n: circle(n, lambda t: t + 0.3 * (1 - t.cos())),  # denser on one side
+            lambda n: circle(n) * torch.tensor([1.0, 0.0]),  # flat
+            lambda n: circle(n) * torch.tensor([1.0, 0.001]),  # hardly bent
+            lambda n: torch.zeros(n, 2),
+            lambda n: circle(n)[:500],
+            lambda n: circle(n) * torch.nan,
+        ],
     ),
 }
 

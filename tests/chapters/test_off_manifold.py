@@ -35,6 +35,10 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def moments(across, along_y, across_y):
+    return torch.tensor([[1.0, 0.0], [0.0, across]]), torch.tensor([along_y, across_y])
+
+
 CASES = {  # exercise: its check, what the solution defines, and answers that are nearly right
     "ex-04-ratio": ("check_ratio", "ratio", [lambda f, k, d: f / (1 - f**2) ** 0.5, lambda f, k, d: 1.0]),
     "ex-04-units": ("check_units", "effective", [lambda lam, eps, b: (1e5 * lam / b, eps / b), lambda *_: (1, 1)]),
@@ -57,6 +61,22 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
             lambda v: 0.0,
             lambda v: v.mean(1).max() * (v.mean(1).max() > 0.75),
             lambda v: v.mean(1).max() - 1.485 / 40**0.5 * (v.mean(1).max() < 1),
+        ],
+    ),
+    "ex-04-crossing": (
+        "check_crossing",
+        "crossing",
+        [
+            lambda: moments(0.01, 0.5, 0.001),  # no crossing, less across from the start
+            lambda: moments(0.01, 0.01, 0.05),  # more across at both ends
+            lambda: moments(1.0, 0.5, 0.6),  # no manifold
+            lambda: moments(0.01, 0.5, 0.2),  # a label that varies by more than one
+            lambda: moments(1e-4, 0.0, 1e-3),  # nothing along the manifold
+            lambda: (torch.tensor([[0.01, 0.0], [0.0, 1e-4]]), torch.tensor([0.05, 1e-3])),  # all is penalised away
+            lambda: (torch.tensor([[1.0, 0.2], [0.0, 0.01]]), torch.tensor([0.5, 0.02])),  # not symmetric
+            lambda: (torch.tensor([[1.0, 0.2], [0.2, 0.01]]), torch.tensor([0.5, 0.02])),  # not positive
+            lambda: (torch.eye(3), torch.ones(3)),
+            lambda: moments(0.01, torch.nan, 0.02),
         ],
     ),
     "ex-04-kernel": (
@@ -204,5 +224,5 @@ def test_both_chapters_ask_for_the_same_exact_score_and_denoiser_at_quick():
         theirs.n, theirs.sigmas[0], search=theirs.search
     )
     assert ours.test == 500  # as many test images as that chapter loads
-    for name in ("standard", "paper"):
+    for name in ("standard", "gpu", "paper"):
         assert presets.get(CHAPTER, name).denoiser == presets.get("07_exact_score", name).denoiser

@@ -76,6 +76,18 @@ def test_results_come_in_the_order_of_the_calls_from_processes_with_one_thread(t
     assert len({one["process"] for one in found} - {os.getpid()}) == 2
 
 
+def test_one_worker_is_this_process(tmp_path):
+    for options in ({"workers": 1}, {"executor": sweep.Here()}):
+        assert {one["process"] for one in run(job, [(0, tmp_path), (1, tmp_path)], **options)} == {os.getpid()}
+    assert [one["process"] for one in run(job, [(0, tmp_path)], workers=2)] == [os.getpid()]  # one job
+
+
+def test_a_job_that_fails_in_this_process_does_not_stop_the_others(tmp_path):
+    executor = sweep.Here()
+    assert executor.submit(job, 1, tmp_path).result()["value"] == 1
+    assert isinstance(executor.submit(job, 1, tmp_path / "missing" / "folder").exception(), OSError)
+
+
 def test_a_process_that_is_killed_costs_its_job_a_second_attempt(tmp_path):
     with sweep.Processes(1) as executor:
         first, second = run(stopped, [(tmp_path,), (tmp_path,)], executor=executor)
@@ -119,7 +131,7 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(
         "import pathlib, test_sweep\nfrom pags import sweep\n"
-        "print(list(sweep.done(test_sweep.waits, [(pathlib.Path('pids'), 0)], workers=1)))\n"
+        "print(sorted(sweep.done(test_sweep.waits, [(pathlib.Path('pids'), i) for i in (0, 0)], workers=2)))\n"
     )
     (tmp_path / "pids").mkdir()
     command = [sys.executable, script]
@@ -132,7 +144,7 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     lines = script.read_text().splitlines()
     script.write_text("\n".join([*lines[:2], 'if __name__ == "__main__":', f"    {lines[2]}"]))
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert done.stdout == "[(0, None)]\n", done.stderr
+    assert done.stdout == "[(0, None), (1, None)]\n", done.stderr
 
 
 def interrupted(folder, futures):

@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
-@click.option("--preset", default="quick", show_default=True, help="quick, standard or paper.")
+@click.option("--preset", default="quick", show_default=True, help="quick, standard, gpu or paper.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @DATA_DIR
@@ -39,13 +39,16 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
 
     A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`. A run
-    with changed fields goes to build/changed and takes no other's place.
+    with changed fields goes to build/changed and takes no other's place. At gpu and paper an estimate of the time on
+    one H100 is printed first.
     """
-    from pags.book import runner
+    from pags.book import estimate, runner
 
     paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
+    for said in estimate.lines((job.chapter, job.preset, job.parameters.get("overrides", {})) for job in planned):
+        terminal.tell(said)
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
         raise PagsError("\n".join(failures))
 
@@ -109,12 +112,64 @@ def expect(name: str, value: object, kind: type) -> Any:
 @click.option("--release", is_flag=True, help="Refuse pages that earlier code made.")
 @click.option("--changed", is_flag=True, help="Show runs with changed fields (-p) where there are such.")
 @click.option("--pdf", is_flag=True, help="Print every page, too; needs a Chromium.")
-def build(preset, release, changed, pdf) -> None:
+@click.option(
+    "--edition",
+    default="reader",
+    show_default=True,
+    help="reader (solutions folded), student (no solutions; build/student) or teacher (open; build/teacher).",
+)
+def build(preset, release, changed, pdf, edition) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
-    from pags.book import build
+    from pags.book import build, editions
 
     paths.need_chapters()
-    click.echo(build.build(preset, release=release, changed=changed, pdf=pdf))
+    click.echo(build.build(preset, release=release, changed=changed, pdf=pdf, edition=editions.named(edition)))
+
+
+@command.command()
+@click.argument("directory")
+def course(directory) -> None:
+    """Write what a class needs: student and teacher notebooks, the package, slides and the user study."""
+    from pags.book import course
+
+    paths.need_chapters()
+    click.echo(course.write(paths.given(directory)))
+
+
+@command.command()
+@click.argument("directory")
+@click.option(
+    "--preset", default="quick", show_default=True, help="Of the chapters as executed at this preset, or best."
+)
+def slides(directory, preset) -> None:
+    """Write a deck of slides a chapter, with all that they load."""
+    from pags.book import slides
+
+    paths.need_chapters()
+    click.echo(slides.write(paths.given(directory), preset) / "index.html")
+
+
+@command.group()
+def study() -> None:
+    """The user study: its page, and what a class has answered."""
+
+
+@study.command("page")
+@click.argument("directory")
+def study_page(directory) -> None:
+    """Write the page to take part in: index.html, which needs no network."""
+    from pags.book import study
+
+    click.echo(study.write(paths.given(directory)))
+
+
+@study.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def analyse(files) -> None:
+    """Pool the CSV files of a class beside B's Table 1; files that cannot be used are named and left out."""
+    from pags.book import study
+
+    click.echo(study.analyse(files))
 
 
 @command.command()

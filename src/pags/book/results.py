@@ -229,6 +229,11 @@ class Run:
         self._metrics[name] = Metric(metric | {"unit": unit})
         return self._metrics[name]
 
+    @property
+    def metrics(self) -> Mapping[str, dict[str, Any]]:
+        """All recorded metrics by name."""
+        return self._metrics
+
     def metric(self, name: str) -> dict[str, Any]:
         """A recorded metric: {value, low, high, n, unit}; low and high are None where there is no interval.
 
@@ -334,6 +339,15 @@ def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
     spent = sum(artifacts.seconds(file) for file in files)
     there = sum(file.stat().st_mtime < start for file in files)
     return {"artifacts": len(files), "cached": there, "seconds_to_make": round(spent, 1)}
+
+
+def length(chapter: str, preset: str) -> float:
+    """Seconds that the chapter's published run took and would take with nothing made before; infinite if unknown."""
+    try:
+        about = record(paths.PUBLISHED / preset / f"{chapter}.json")
+    except PagsError:  # damaged: who builds the pages is told
+        about = {}
+    return about.get("seconds", math.inf) + about.get("seconds_to_make", 0)
 
 
 def limits(metric: Mapping[str, Any]) -> tuple[float, float]:

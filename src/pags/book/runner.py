@@ -71,9 +71,11 @@ def plan(
 def run(jobs: list[Job], *, at_once: int = 1, scheduler: str | None = None) -> list[str]:
     """Run the jobs, `at_once` at a time; one message per failed chapter, the others are in build/executed.
 
-    With the address of a Dask scheduler the chapters' grids are trained there. Raises UsageError for what is no
-    address, PagsError if nobody answers.
+    Of several at a time the longest start first. With the address of a Dask scheduler the chapters' grids are trained
+    there. Raises UsageError for what is no address, PagsError if nobody answers.
     """
+    if at_once > 1:
+        jobs = sorted(jobs, key=lambda job: -results.length(job.chapter, job.preset))
     if scheduler:
         from pags import sweep
 
@@ -115,21 +117,13 @@ def attempt(job: Job, work: Path, at_once: int) -> str | None:
         (work / "matplotlibrc").touch()
         paths.ARTIFACTS.mkdir(parents=True, exist_ok=True)
         (work / "artifacts").symlink_to(paths.ARTIFACTS, target_is_directory=True)
-    notebook, problem = execute(job, work, cores=share(machine.cores(), at_once))
+    notebook, problem = execute(job, work, cores=max(machine.cores() // at_once, 1))
     problem = problem or judge(job, work, notebook)
     if problem is None:
         keep(job, work, notebook)
         return None
     shutil.rmtree(work, ignore_errors=True)  # room for the notebook, should the disk be full
     return keep_failed(job, notebook, problem)
-
-
-def share(cores: int, at_once: int) -> int:
-    """How many processes a chapter's grids may have: its share of the cores, but two where there are two.
-
-    Chapters wait for each other's artifacts and do not end together; a second process then has a core for itself.
-    """
-    return max(cores // at_once, min(cores, 2))
 
 
 def kernel(environment: dict[str, str], log: Path, died: list[int]) -> type[AsyncKernelManager]:

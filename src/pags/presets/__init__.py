@@ -1,7 +1,8 @@
 """Every number of every chapter: one file a chapter, each setting once with its values in all presets side by side.
 
 quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or less on a
-GPU. paper: the papers' settings as far as their texts and released code give them; a GPU.
+GPU. gpu: the papers' data sets and architectures, schedules cut to at most nine minutes a chapter on one H100, as
+`pags.book.estimate` reckons. paper: the papers' settings as far as their texts and released code give them; a cluster.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from pags.presets.diffroar import Roar
 from pags.presets.exact_score import KnownScore
 from pags.presets.fractions import Fractions
 from pags.presets.generation import Generation
+from pags.presets.laboratory import Laboratory
 from pags.presets.off_manifold import OffManifold
 from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
@@ -37,6 +39,7 @@ TEMPLATES = {
     "05_blockmnist": BlockMnist(),
     "06_diffroar": Roar(),
     "07_exact_score": KnownScore(),
+    "08_laboratory": Laboratory(),
 }
 CHAPTERS = {chapter: {name: at(template, name) for name in PRESETS} for chapter, template in TEMPLATES.items()}
 

@@ -14,31 +14,44 @@ class KnownScore:
 
     source: str = "strokes"  # or "generated" by `manifold`
     manifold: generate.Config = MANIFOLD
-    train: int = sizes(4000, 20_000, 60_000)  # images for the denoiser
-    n: int = sizes(10, 24, 500)  # images at which the score is computed
-    repeat: int = sizes(5, 8, 100)  # of them, again with other random numbers
+    train: int = sizes(4000, 20_000, 60_000, 60_000)  # images for the denoiser
+    n: int = sizes(10, 24, 200, 500)  # images at which the score is computed
+    repeat: int = sizes(5, 8, 20, 100)  # of them, again with other random numbers
     sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units
     search: score.Config = SEARCH
     denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
-    nets_train: int = sizes(800, 5000, 60_000)  # images for the nets
+    nets_train: int = sizes(800, 5000, 60_000, 60_000)  # images for the nets
     net: classify.Config = sizes(
         NET_A,
         NET_A,
+        classify.Config(
+            schedule=Schedule(epochs=10, batch=128, lr=1e-3, drops=(7,)), net="lenet", dropout=False, pgd_steps=10
+        ),
         classify.Config(schedule=Schedule(epochs=20, batch=50, lr=1e-3, drops=(14,)), net="lenet", dropout=False),
     )
     gradient_norm: tuple[float, ...] = sizes(
-        (0.1, 1.0, 10.0, 30.0, 100.0), (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0), logspace(-3, 3, 13)
+        (0.1, 1.0, 10.0, 30.0, 100.0),
+        (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        logspace(-3, 3, 13),
     )
     smoothness: tuple[float, ...] = sizes(
-        (0.1, 1.0, 10.0, 100.0, 1000.0), (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0), logspace(-3, 3, 13)
+        (0.1, 1.0, 10.0, 100.0, 1000.0),
+        (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        logspace(-3, 3, 13),
     )
     noise: tuple[float, ...] = sizes(
         (0.1, 0.3, 0.6, 1.0, 2.0),
         (0.03, 0.1, 0.25, 0.6, 1.0, 2.0, 4.0),
+        (0.03, 0.1, 0.25, 0.6, 1.0, 2.0, 4.0),
         (0.02, 0.05, 0.1, 0.17, 0.25, 0.4, 0.6, 0.85, 1.2, 2.0),
     )
     pgd: tuple[float, ...] = sizes(
-        (0.3, 1.0, 2.0, 3.0, 5.0), (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0), logspace(-1.5, 1, 11)
+        (0.3, 1.0, 2.0, 3.0, 5.0),
+        (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+        (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+        logspace(-1.5, 1, 11),
     )
 
     @property

@@ -9,6 +9,7 @@ from pags.presets.shared import DENOISER, MANIFOLD, NET_A, SEARCH, SIGMA, logspa
 from pags.train import Schedule
 
 PER_IMAGE = 128**-0.5  # times a budget of A's code, which is the length of a change of 128 images together
+PER_IMAGE_BUDGETS = tuple(float(f"{eps * PER_IMAGE:.6g}") for eps in (1, 4, 8))
 
 
 @dataclass(frozen=True)
@@ -20,61 +21,80 @@ class OffManifold:
     robust but empty.
     """
 
-    images: str = sizes("strokes", "generated", "cifar10")  # "generated" by `manifold`, others by `autoencoder`
+    images: str = sizes(  # "generated" by `manifold`, others by `autoencoder`
+        "strokes", "generated", "cifar10", "cifar10"
+    )
     manifold: generate.Config = MANIFOLD
     autoencoder: Autoencoder = Autoencoder(
-        latents=sizes(40, 128, 128),
-        schedule=Schedule(epochs=sizes(8, 10, 100), batch=sizes(64, 100, 100), lr=sizes(1e-3, 1e-3, 1e-4)),
-        width=sizes(32, 32, 128),
+        latents=sizes(40, 128, 128, 128),
+        schedule=Schedule(
+            epochs=sizes(8, 10, 30, 100), batch=sizes(64, 100, 250, 100), lr=sizes(1e-3, 1e-3, 1e-3, 1e-4)
+        ),
+        width=sizes(32, 32, 128, 128),
     )
-    n: int = sizes(800, 4000, 50_000)  # training images
-    test: int = sizes(500, 2000, 10_000)
-    explain: int = sizes(100, 300, 2000)  # of the test images; changes are measured at them
-    scored: int = sizes(10, 300, 2000)  # of these; likeness with the score is measured at them
+    n: int = sizes(800, 4000, 25_000, 50_000)  # training images
+    test: int = sizes(500, 2000, 10_000, 10_000)
+    explain: int = sizes(100, 300, 1000, 2000)  # of the test images; changes are measured at them
+    scored: int = sizes(10, 300, 300, 2000)  # of these; likeness with the score is measured at them
     sigma: float = SIGMA  # noise level of the score, in pixel units
     search: score.Config = SEARCH  # of the exact score, on strokes
     denoiser: denoise.Config = DENOISER  # gives the score of all other images
     classifier: classify.Config = NET_A
     gradient_norm: tuple[float, ...] = sizes(
-        (0.1, 1.0, 10.0, 30.0, 100.0), (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0), logspace(-5, 2, 30, 1e5 / 128**2)
+        (0.1, 1.0, 10.0, 30.0, 100.0),
+        (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
+        (0.003, 0.03, 0.1, 0.3, 1.0, 6.0),
+        logspace(-5, 2, 30, 1e5 / 128**2),
     )
-    gradient_norm_slow: float = sizes(30.0, 10.0, 0.01 * 1e5 / 128**2)
+    gradient_norm_slow: float = sizes(30.0, 10.0, 1.0, 0.01 * 1e5 / 128**2)
     smoothness: tuple[float, ...] = sizes(
-        (0.1, 1.0, 10.0, 100.0, 300.0), (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0), logspace(-4, 4, 30)
+        (0.1, 1.0, 10.0, 100.0, 300.0),
+        (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
+        (0.1, 1.0, 10.0),
+        logspace(-4, 4, 30),
     )
-    smoothness_slow: float = sizes(100.0, 30.0, 10.0)
+    smoothness_slow: float = sizes(100.0, 30.0, 10.0, 10.0)
     noise: tuple[float, ...] = sizes(
-        (0.1, 0.3, 1.0, 2.0, 3.0), (0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0), logspace(-3, 2, 30)
+        (0.1, 0.3, 1.0, 2.0, 3.0),
+        (0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0),
+        (0.01, 0.05, 0.1, 0.2, 0.4, 1.0),
+        logspace(-3, 2, 30),
     )
     pgd: tuple[float, ...] = sizes(
-        (0.3, 1.0, 2.0, 3.0, 4.0), (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0), logspace(-5, 4, 30, PER_IMAGE)
+        (0.3, 1.0, 2.0, 3.0, 4.0),
+        (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0),
+        (0.02, 0.08, 0.16, 0.35, 0.8, 2.5),
+        logspace(-5, 4, 30, PER_IMAGE),
     )
-    pgd_slow: float = sizes(3.0, 2.0, 100 * PER_IMAGE)
+    pgd_slow: float = sizes(3.0, 2.0, 100 * PER_IMAGE, 100 * PER_IMAGE)
     released: tuple[float, ...] = sizes(
-        (1.0,), (0.3, 1.0, 3.0), logspace(-5, 4, 30, PER_IMAGE)
+        (1.0,), (0.3, 1.0, 3.0), (0.16,), logspace(-5, 4, 30, PER_IMAGE)
     )  # for A's released PGD loop
-    repetitions: int = sizes(3, 3, 10)
+    repetitions: int = sizes(3, 3, 2, 10)
     size: float = 0.1  # of a step, times an image's length
-    draws: int = sizes(4, 8, 8)  # of noise, per image
-    lpips: bool = sizes(False, True, True)  # whether likeness is measured by LPIPS too
+    draws: int = sizes(4, 8, 8, 8)  # of noise, per image
+    lpips: bool = sizes(False, True, True, True)  # whether likeness is measured by LPIPS too
     # Digits beside a distractor
-    distractor: str = sizes("strokes", "mnist", "mnist")
-    distractor_n: int = sizes(500, 5000, 60_000)
-    distractor_test: int = sizes(300, 2000, 10_000)
+    distractor: str = sizes("strokes", "mnist", "mnist", "mnist")
+    distractor_n: int = sizes(500, 5000, 10_000, 60_000)
+    distractor_test: int = sizes(300, 2000, 2000, 10_000)
     distractor_net: classify.Config = vary(
         NET_A,
         schedule=sizes(
             Schedule(epochs=4, batch=32, lr=2e-3),
             Schedule(epochs=6, batch=64, lr=2e-3),
+            Schedule(epochs=2, batch=128, lr=0.1, drops=(1,), adam=False),
             Schedule(epochs=9, batch=128, lr=0.1, drops=(3, 6), adam=False),
         ),
     )
     distractor_robust: classify.Config = vary(
         distractor_net,
-        budgets=sizes((0.5, 1.0, 2.0), (0.5, 1.0, 2.0), tuple(float(f"{eps * PER_IMAGE:.6g}") for eps in (1, 4, 8))),
+        budgets=sizes((0.5, 1.0, 2.0), (0.5, 1.0, 2.0), PER_IMAGE_BUDGETS, PER_IMAGE_BUDGETS),
     )
-    distractor_repetitions: int = sizes(3, 3, 5)
-    noises: tuple[float, ...] = sizes((0.03, 0.1, 0.3, 1.0, 3.0), logspace(-2, 1, 10), logspace(-2, 1, 30))  # levels
+    distractor_repetitions: int = sizes(3, 3, 2, 5)
+    noises: tuple[float, ...] = sizes(  # levels
+        (0.03, 0.1, 0.3, 1.0, 3.0), logspace(-2, 1, 10), logspace(-2, 1, 10), logspace(-2, 1, 30)
+    )
 
     @property
     def data(self) -> list[str]:

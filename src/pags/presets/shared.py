@@ -6,46 +6,54 @@ from pags.train import Schedule
 
 # B's generator: the data set, the VAE, the labelling function, the draw.
 MANIFOLD = generate.Config(
-    data=sizes("strokes", "mnist", "mnist"),
-    n=sizes(8000, 60_000, 60_000),
+    data=sizes("strokes", "mnist", "mnist", "mnist"),
+    n=sizes(8000, 60_000, 60_000, 60_000),
     vae=vae.Config(
         latents=10,
-        schedule=Schedule(epochs=sizes(4, 15, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4)),
-        anneal=sizes(400, 5000, 10_000),
+        schedule=Schedule(epochs=sizes(4, 15, 25, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4, 5e-4)),
+        anneal=sizes(400, 5000, 5000, 10_000),
     ),
     labeller=generate.Labeller(
-        width=sizes(0.125, 0.25, 1.0),
-        n=sizes(2500, 8000, 60_000),
-        schedule=Schedule(epochs=sizes(4, 5, 5), batch=64, lr=1e-3),
+        width=sizes(0.0625, 0.25, 1.0, 1.0),
+        n=sizes(4000, 8000, 20_000, 60_000),
+        schedule=Schedule(epochs=sizes(4, 5, 5, 5), batch=64, lr=1e-3),
     ),
-    draw=generate.Draw(train=sizes(4000, 20_000, 60_000), test=sizes(1000, 2000, 10_000)),
+    draw=generate.Draw(train=sizes(3000, 20_000, 60_000, 60_000), test=sizes(1000, 2000, 10_000, 10_000)),
 )
 
 # A's net; its optimiser on CIFAR-10 runs for 200 epochs.
 SGD_A = Schedule(epochs=200, batch=128, lr=0.025, drops=(150, 175), adam=False, momentum=0.9, weight_decay=5e-4)
 NET_A = classify.Config(
-    schedule=sizes(Schedule(epochs=4, batch=32, lr=2e-3), Schedule(epochs=6, batch=64, lr=2e-3), SGD_A),
-    net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18"),
+    schedule=sizes(
+        Schedule(epochs=4, batch=32, lr=2e-3),
+        Schedule(epochs=6, batch=64, lr=2e-3),
+        Schedule(epochs=2, batch=128, lr=0.1, drops=(1,), adam=False, momentum=0.9, weight_decay=5e-4),
+        SGD_A,
+    ),
+    net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18", "small_resnet18"),
     dropout=False,
-    pgd_steps=sizes(3, 5, 10),
+    pgd_steps=sizes(3, 5, 2, 10),
 )
 
 # How hard the exact score is looked for, and the denoiser that stands in for it elsewhere; it is told the label.
 SIGMA = 0.25  # A's .5 for pixels in [-1, 1]
 SEARCH = score.Config(
-    bank=sizes(1024, 1024, 2048),
-    starts=sizes((8, 3, 2), (12, 4, 2), (48, 12, 4)),
-    steps=sizes((4, 8, 30), (4, 8, 30), (3, 8, 40)),
-    classes=sizes(4, 4, 6),
-    draws=sizes(200, 400, 4000),
-    rounds=sizes(1, 1, 2),
+    bank=sizes(1024, 1024, 1024, 2048),
+    starts=sizes((8, 3, 2), (12, 4, 2), (24, 8, 3), (48, 12, 4)),
+    steps=sizes((4, 8, 30), (4, 8, 30), (4, 8, 30), (3, 8, 40)),
+    classes=sizes(4, 4, 4, 6),
+    draws=sizes(200, 400, 1000, 4000),
+    rounds=sizes(1, 1, 1, 2),
 )
 DENOISER = denoise.Config(
     schedule=Schedule(
-        epochs=sizes(4, 12, 200), batch=64, lr=sizes(2e-3, 2e-3, 1e-3), drops=sizes((3,), (8, 11), (140, 180))
+        epochs=sizes(4, 12, 40, 200),
+        batch=sizes(64, 64, 256, 64),
+        lr=sizes(2e-3, 2e-3, 2e-3, 1e-3),
+        drops=sizes((3,), (8, 11), (28, 36), (140, 180)),
     ),
     labels=True,
-    width=sizes(16, 32, 64),
+    width=sizes(16, 32, 64, 64),
 )
 
 # D's optimiser: at most 500 epochs, less if the mean training loss falls below 0.001.
