@@ -80,8 +80,8 @@ def held(net: nn.Module) -> Iterator[Callable[[], None]]:
     def hold() -> None:
         nonlocal waiting
         waiting = list(states)
-        for module in norms:
-            module.momentum = 0.0
+        for norm in norms:
+            norm.momentum = 0.0
 
     norms = {module: module.momentum for module in net.modules() if isinstance(module, _BatchNorm)}
     units = {module: module.inplace for module in net.modules() if isinstance(module, nn.ReLU)}
@@ -94,7 +94,7 @@ def held(net: nn.Module) -> Iterator[Callable[[], None]]:
     finally:
         for hook in hooks:
             hook.remove()
-        for module, inplace in units.items():
-            module.inplace = inplace
-        for module, momentum in norms.items():
-            module.momentum = momentum
+        for unit, inplace in units.items():
+            unit.inplace = inplace
+        for norm, momentum in norms.items():
+            norm.momentum = momentum

@@ -131,6 +131,7 @@ def assemble(
         edition(one.notebook)
         dress.number_title(one.notebook, one.chapter)
         dress.insert_under_title(one.notebook, status(one.notebook, one.files, changed=one.changes))
+        dress.fold_parameters(one.notebook)
         dress.link_verdicts(one.notebook, one.files[0], at)
         dress.link_terms(one.notebook, words)
         nbformat.write(one.notebook, source / "chapters" / f"{one.chapter}.ipynb")

@@ -12,6 +12,7 @@ from pags.errors import PagsError
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 VERDICTS = 'aria-label="Claims judged in this chapter"'
 BOARD = "../scoreboard.html"
+RUN = 'class="pags-run"'
 TERM = re.compile(r"^(\S.*)$", re.MULTILINE)
 AMBIGUOUS = {"score", "strokes"}  # a logit is called a score, and a pen makes strokes, too
 # What no link may be put into: roles, code, formulas, links, tags, emphasis; the odd parts of a split are these.
@@ -37,6 +38,16 @@ def insert_under_title(notebook: NotebookNode, box: str) -> None:
     """Put the box right under the chapter's title."""
     cell, line = title(notebook)
     cell.source = f"{cell.source[: line.end()]}\n\n{box}\n{cell.source[line.end() :]}"
+
+
+def fold_parameters(notebook: NotebookNode) -> None:
+    """Fold the cells that set parameters, and leave out a live run's box: that under the title says the same."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if {"parameters", "injected-parameters"} & set(tags) and "hide-input" not in tags:
+            cell.metadata["tags"] = [*tags, "hide-input"]
+        if "outputs" in cell:
+            cell.outputs = [one for one in cell.outputs if RUN not in one.get("data", {}).get("text/html", "")]
 
 
 def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: scoreboard.Places) -> None:

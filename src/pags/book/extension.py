@@ -56,10 +56,16 @@ class NameFolds(SphinxPostTransform):
         for cell in self.document.findall(nodes.container):
             if not cell.get("hide_mode"):
                 continue
-            name = of_figures(cell, figures) or of_table(cell) or of_section(cell)
+            name = of_parameters(cell) or of_figures(cell, figures) or of_table(cell) or of_section(cell)
             used[name] += 1
             name += f", part {used[name]}" if used[name] > 1 else ""
             cell["prompt_show"] = cell["prompt_hide"] = name
+
+
+def of_parameters(cell: nodes.Element) -> str:
+    """What a cell of parameters sets; "" for any other cell."""
+    said = {"tag_parameters": "Parameters of this chapter", "tag_injected-parameters": "Parameters of this run"}
+    return next((name for tag, name in said.items() if tag in cell["classes"]), "")
 
 
 def of_figures(cell: nodes.Element, numbers: dict[str, tuple]) -> str:
