@@ -215,7 +215,9 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].metadata["tags"] = ["hide-input"]
-    table = nb.new_output("display_data", {"text/html": "<table><caption>Its <em>words</em></caption></table>"})
+    table = nb.new_output(
+        "display_data", {"text/html": "<table><caption>Its <em>B&#x27;s</em> words</caption></table>"}
+    )
     for outputs in ([table], [], []):
         hidden = nb.new_code_cell("2 + 2", execution_count=2, outputs=outputs, metadata={"tags": ["hide-input"]})
         notebook.cells.append(hidden)
@@ -230,7 +232,7 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     summaries = text.select("details.hide > summary")
     assert [one.select_one(".collapsed").get_text() for one in summaries] == [
         "Code of Figures 1.1 and 1.2",
-        "Code of the table “Its words”",
+        "Code of the table “Its B's words”",
         "Code of “A part”",
         "Code of “A part”, part 2",
     ]

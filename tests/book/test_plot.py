@@ -70,7 +70,24 @@ DRAWINGS = {
     "maps": lambda: plot.maps({"one": torch.eye(4).expand(3, 4, 4)}, titles=["1", "2", "3"]),
     "images": lambda: plot.images({"a long name": torch.rand(2, 4, 4)}),
     "references": referenced,
+    "panels": lambda: plot.panels(
+        {
+            "series": {"gradient": ([0, 1], [0, 1]), SERIES[0]: ([0, 1], [1, 0])},
+            "xlabel": "x",
+            "ylabel": "y",
+            "title": "a",
+        },
+        {"series": {"gradient": ([1, 9], [1, 2], [0, 1], [2, 3])}, "xlabel": "x", "ylabel": "z", "xscale": "log"},
+    ),
 }
+
+
+def test_a_series_looks_the_same_in_all_panels_and_the_legend_names_it_once():
+    fig = DRAWINGS["panels"]()
+    (one, other), (again,) = (ax.get_lines() for ax in fig.axes)
+    assert (one.get_color(), one.get_marker()) == (again.get_color(), again.get_marker())
+    assert one.get_color() != other.get_color()
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["gradient", SERIES[0]]
 
 
 @functools.cache

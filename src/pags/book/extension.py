@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import unescape
 from typing import Any
 
 from docutils import nodes
@@ -70,7 +71,7 @@ def of_table(cell: nodes.Element) -> str:
     """ "Code of the table “its caption”"; "" where the cell shows no table."""
     html = " ".join(raw.astext() for raw in cell.findall(nodes.raw))
     caption = CAPTION.search(html)
-    return f"Code of the table “{re.sub('<[^>]*>', '', caption[1]).strip()}”" if caption else ""
+    return f"Code of the table “{unescape(re.sub('<[^>]*>', '', caption[1])).strip()}”" if caption else ""
 
 
 def of_section(cell: nodes.Element) -> str:

@@ -226,17 +226,32 @@ def curves(
     height: float = 3.4,
 ) -> Figure:
     """Lines with bands: `series` maps a name to (x, y) or (x, y, low, high). Markers thin out on long lines."""
-    fig, ax = canvas(height=height)
-    for (name, (x, y, *ends)), look in zip(series.items(), looks(list(series)), strict=True):
-        ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **look)
-        if len(ends) == 2 and ends[0] is not None:
-            band(ax, x, ends[0], ends[1], look)
-    if chance is not None:
-        reference(ax, chance, f"chance {chance:.3f}")
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
-    ax.grid(axis="y")
-    if len(series) > 1:
-        legend(fig)
+    shown = {"series": series, "xlabel": xlabel, "ylabel": ylabel, "chance": chance, "xscale": xscale, "yscale": yscale}
+    return panels(shown, height=height)
+
+
+def panels(*drawn: Mapping[str, Any], height: float = 3.4) -> Figure:
+    """What `curves` draws, side by side under one legend: a mapping of its arguments, but the height, for each panel.
+
+    A name looks the same in all of them; a panel may have a `title`.
+    """
+    fig, axes = canvas(1, len(drawn), height=height, squeeze=False)
+    names = list(dict.fromkeys(name for panel in drawn for name in panel["series"]))
+    own, handles = dict(zip(names, looks(names), strict=True)), {}
+    for ax, panel in zip(axes[0], drawn, strict=True):
+        rest = dict(panel)
+        chance = rest.pop("chance", None)
+        for name, (x, y, *ends) in rest.pop("series").items():
+            (line,) = ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **own[name])
+            handles.setdefault(name, line)
+            if len(ends) == 2 and ends[0] is not None:
+                band(ax, x, ends[0], ends[1], own[name])
+        if chance is not None:
+            reference(ax, chance, f"chance {chance:.3f}")
+        ax.set(**rest)
+        ax.grid(axis="y")
+    if len(names) > 1:
+        legend(fig, handles=list(handles.values()))
     return fig
 
 
