@@ -33,6 +33,7 @@ def page():
 CASES = {  # exercise: its check, what the solution defines, and an answer that is nearly right
     "ex-03-chance": ("check_chance", ["my_chance"], [lambda k, d: (k / d) ** 0.5]),
     "ex-03-polish": ("check_polish", ["polish"], [lambda E, basis: tangent.project(basis, E)]),
+    "ex-03-completeness": ("check_completeness", ["gap"], [lambda net, x, steps: torch.zeros(len(x))]),
     "ex-03-budget": ("check_budget", ["per_image", "per_batch"], [lambda eps, m: eps / m, lambda eps, m: eps * m]),
     "ex-03-study": ("check_study", ["people_needed"], [lambda share, m, rho: 30]),
 }
