@@ -21,14 +21,19 @@ def medians(contestants: dict[str, Callable[[], object]], *, repeats: int) -> di
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def options(description: str, *, images: int) -> argparse.Namespace:
-    """The command line of a benchmark; sets the number of threads, and prints the conditions of the run."""
+def options(description: str, *, images: int, tiny: bool = False) -> argparse.Namespace:
+    """The command line of a benchmark; sets the number of threads, and prints the conditions of the run.
+
+    With `tiny` there is an option of that name, for one that needs a GPU.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--images", type=int, default=images, help="how many (default %(default)s)")
     parser.add_argument(
         "--repeats", type=int, default=5, help="turns, of which the median counts (default %(default)s)"
     )
     parser.add_argument("--threads", type=int, help="of torch (default: one per core)")
+    if tiny:
+        parser.add_argument("--tiny", action="store_true", help="so small that a CPU can run it; times say nothing")
     found = parser.parse_args()
     if found.threads:
         torch.set_num_threads(found.threads)

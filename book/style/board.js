@@ -36,7 +36,8 @@ document.addEventListener("DOMContentLoaded", () => {
       card.hidden = kinds.some(([, , of], i) => selects[i].value && !of(card).includes(selects[i].value));
       shown += !card.hidden;
     }
-    said.textContent = shown === cards.length ? `${shown} claims` : `${shown} of ${cards.length} claims`;
+    const all = `${cards.length} ${cards.length === 1 ? "claim" : "claims"}`;
+    said.textContent = shown === cards.length ? all : `${shown} of ${all}`;
   };
   form.addEventListener("change", () => {
     const choice = new URLSearchParams(selects.filter((one) => one.value).map((one) => [one.name, one.value]));

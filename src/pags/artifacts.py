@@ -35,9 +35,9 @@ from pags.files import locked, reading, write_atomically
 CPU = torch.device("cpu")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # These move bytes and make none, or (data) what they make enters the key by its fingerprint: no key holds their source.
-MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "paths", "progress", "sweep")}
+MOVERS = {f"pags.{name}" for name in ("artifacts", "data", "errors", "files", "formats", "paths", "progress", "sweep")}
 MOVERS.add("pags")  # its version, and the names of the presets
-GPU = {"pags.accelerate", "pags.together"}  # no key of what a CPU makes holds their source
+GPU = {"pags.accelerate", "pags.difference", "pags.together"}  # no key of what a CPU makes holds their source
 # How a maker fails that was given the state of another training.
 UNFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 

@@ -1,7 +1,8 @@
 """Data sets by name, as tensors, with their identity.
 
 Axes: n examples, c channels. `strokes` is drawn on the spot; mnist and fashion_mnist come from torchvision's files,
-every other name from `<name>.npz` in the data directory with arrays x_train, y_train, x_test and y_test. What is read
+every other name from `<name>.npz` in the data directory with arrays x_train, y_train, x_test and y_test, or MedMNIST's,
+or from files that `formats` reads: SVHN's, image folders, downsampled ImageNet. What is read
 is put into a random order, always the same: the first n examples are a sample, also of files that are sorted.
 """
 
@@ -23,7 +24,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 from torchvision import datasets
 
-from pags import paths, progress, strokes
+from pags import formats, paths, progress, strokes
 from pags.errors import PagsError, UsageError
 from pags.files import explained, locked, replace_directory, write_atomically
 
@@ -143,7 +144,12 @@ def content(name: str, split: str, data_dir: Path | str | None = None) -> tuple[
         raise UsageError(f"data set {name!r}: this word means something else here; give your data another name")
     directory = _directory(data_dir)
     from_npz = name not in TORCHVISION or (not _lies(name, directory) and (directory / f"{name}.npz").exists())
-    x, y, trained = (_npz if from_npz else _torchvision)(name, split, directory)
+    other = None if (directory / f"{name}.npz").exists() or name in TORCHVISION else formats.reader(name, directory)
+    if other is not None:
+        x, y, trained = other(split)
+        x, y = check(name, split, x, y)
+    else:
+        x, y, trained = (_npz if from_npz else _torchvision)(name, split, directory)
     for key, array in ((f"x_{split}", x), (f"y_{split}", y.astype(np.uint8))):
         known = KNOWN.get(name, {}).get(key)
         if known and hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != known:
@@ -198,6 +204,11 @@ def _npz(name: str, split: str, directory: Path) -> tuple[np.ndarray, np.ndarray
         raise PagsError(_missing(name, directory))
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if "x_train" not in arrays and all(
+                f"{s}_{what}" in arrays for s in SPLITS for what in ("images", "labels")
+            ):
+                x, y, trained = formats.medical(arrays, name, split)
+                return *check(name, split, x, y), trained
             absent = [key for s in SPLITS for key in (f"x_{s}", f"y_{s}") if key not in arrays]
             if absent:
                 raise PagsError(f"{path} lacks {', '.join(absent)}: it needs x_train, y_train, x_test and y_test")
@@ -260,6 +271,8 @@ def _missing(name: str, directory: Path) -> str:
     if name in TORCHVISION or name in FETCHED_TO_NPZ:
         return f"{name} is not in {directory}; fetch it with: pags data fetch {name}"
     known = ", ".join(["strokes", *TORCHVISION, *FETCHED_TO_NPZ])
+    if name == "svhn":
+        return f"svhn is not in {directory}: put torchvision's files there, train_32x32.mat and test_32x32.mat"
     return f"no data set {name!r}: it is none of {known}, and there is no {directory / (name + '.npz')}"
 
 
@@ -405,6 +418,8 @@ def names(data_dir: Path | str | None = None) -> dict[str, bool]:
     there = {name: _place(name, directory).exists() for name in (*TORCHVISION, *FETCHED_TO_NPZ)}
     own = {path.stem: True for path in sorted(directory.glob("*.npz")) if NAME.fullmatch(path.stem)}
     weights = {name: (directory / path).is_file() for name, (path, _) in WEIGHTS.items()}
+    laid = [name for name in formats.found(directory) if NAME.fullmatch(name) and name not in there]
+    own |= dict.fromkeys(laid, True)
     return {"strokes": True} | there | {name: True for name in own if name not in RESERVED} | weights
 
 
@@ -435,6 +450,13 @@ def unread(data_dir: Path | str | None = None) -> list[str]:
             lines.append(f"{path.name} is not read: {path.stem} means something else here; give it another name")
         elif path.stem in TORCHVISION and _place(path.stem, directory) != path:
             lines.append(f"{path.name} is not read: {_place(path.stem, directory)} is")
+    for name in formats.found(directory):
+        if not NAME.fullmatch(name) or name in RESERVED:
+            lines.append(
+                f"the folder {name!r} is not read: name it with small letters, digits, - and _, and as nothing else"
+            )
+        elif (directory / f"{name}.npz").exists():
+            lines.append(f"the files of {name} are not read: {name}.npz is")
     return lines
 
 

@@ -32,7 +32,7 @@ def fit(
     stacked, buffers = torch.func.stack_module_state([net.train() for net in nets])
     parameters: dict[str, Tensor] = {name: nn.Parameter(value.detach()) for name, value in stacked.items()}
     optimizer = schedule.optimizer(nn.ParameterList(parameters.values()))
-    blank = copy.deepcopy(nets[0]).to("meta")
+    blank = averaging(copy.deepcopy(nets[0]).to("meta"))
 
     def loss(own: dict[str, Tensor], kept: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(torch.func.functional_call(blank, (own, kept), (x,)), y)
@@ -69,3 +69,20 @@ def fit(
     for net in nets:
         net.eval()
     return ended
+
+
+class Mean(nn.Module):
+    """The mean of each feature map: (n, c, h, w) to (n, c, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What `nn.AdaptiveAvgPool2d(1)` returns."""
+        return x.mean((2, 3), keepdim=True)
+
+
+def averaging(net: nn.Module) -> nn.Module:
+    """The net with `Mean` in the place of torch's pooling to one pixel, which a batched pass does net by net."""
+    for parent in list(net.modules()):
+        for name, module in parent.named_children():
+            if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
+                setattr(parent, name, Mean())
+    return net

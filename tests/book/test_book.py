@@ -95,6 +95,8 @@ def test_a_page_that_earlier_code_has_made_says_so(executed):
     box = build.status(chapter(), ({}, {"commit": "0123456789abcdef"}), changed=["cells", "pags.vae"])
     assert "(commit 0123456789)" in box
     assert "Changed since: cells, `pags.vae`." in box
+    box = build.status(chapter(), ({}, {}), changed=["cells", *(f"pags.m{n}" for n in range(9))])
+    assert "Changed since: cells, `pags.m0`, `pags.m1`, `pags.m2`, 6 more modules." in box
 
 
 def ran(**changes):
@@ -215,9 +217,8 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].metadata["tags"] = ["hide-input"]
-    table = nb.new_output(
-        "display_data", {"text/html": "<table><caption>Its <em>B&#x27;s</em> words</caption></table>"}
-    )
+    notebook.cells.insert(1, nb.new_code_cell("seed = 0", execution_count=1, metadata={"tags": ["parameters"]}))
+    table = nb.new_output("display_data", {"text/html": "<table><caption>Its <em>words</em></caption></table>"})
     for outputs in ([table], [], []):
         hidden = nb.new_code_cell("2 + 2", execution_count=2, outputs=outputs, metadata={"tags": ["hide-input"]})
         notebook.cells.append(hidden)
@@ -231,8 +232,9 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     assert "01 · The title" in page("intro.html")  # the sidebar
     summaries = text.select("details.hide > summary")
     assert [one.select_one(".collapsed").get_text() for one in summaries] == [
+        "Parameters of this chapter",
         "Code of Figures 1.1 and 1.2",
-        "Code of the table “Its B's words”",
+        "Code of the table “Its words”",
         "Code of “A part”",
         "Code of “A part”, part 2",
     ]

@@ -32,3 +32,14 @@ def test_the_front_page_has_the_picture_and_it_follows_the_theme():
     picture = (paths.BOOK / "cover.svg").read_text(encoding="utf-8")
     assert "prefers-color-scheme:dark" in picture
     assert "cover.svg" in (paths.BOOK / "intro.md").read_text(encoding="utf-8")
+
+
+def test_both_walks_are_equally_far_from_the_middle_at_every_step():
+    along, across = cover.walk()
+    middle = len(along) // 2
+    assert torch.equal(along[middle], across[middle])
+    assert (along - along[middle]).flatten(1).norm(dim=1).tolist() == pytest.approx(
+        (across - across[middle]).flatten(1).norm(dim=1).tolist()
+    )
+    assert torch.linalg.matrix_rank((across - across[middle]).flatten(1)) == 1
+    assert (paths.BOOK / "walk.html").read_text(encoding="utf-8") == cover.walk_page()

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pags import artifacts, data, paths, sweep
-from pags.book import build, cli, results, runner
+from pags.book import build, chapters, cli, results, runner
 
 PAGES = [paths.ROOT / "README.md", paths.ROOT / "book" / "how_to_run.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -193,6 +193,13 @@ def names_what_is_there(copy, command):
     assert named
 
 
+def goes_with_chapters(copy, command):
+    """test_house.py runs the script, here and by ssh; it is there, and so are the chapters that are named."""
+    script, *named = (word for word in shlex.split(command) if "=" not in word)
+    assert os.access(copy.root / script, os.X_OK)
+    assert all(chapters.find(word) for word in named)
+
+
 def starts(copy, command):
     """Every check that `pags` makes before it begins, on the real chapters and presets."""
     begun, known = [], {name: name for name in data.names()}
@@ -242,6 +249,9 @@ WAYS = {
     "pags run 06 --scheduler tcp://HOST:8786": starts,
     "dask scheduler --host 0.0.0.0 --port 8786": dask_takes,  # test_sweep.py trains on a scheduler and workers
     "dask worker tcp://HOST:8786 --nthreads 1 --nworkers 8": dask_takes,
+    "tools/run_on_gpu.sh": goes_with_chapters,
+    "tools/run_on_gpu.sh 04 06": goes_with_chapters,
+    "HOST=me@machine tools/run_on_gpu.sh 04": goes_with_chapters,
     PACK: packs,
     "pags artifacts unpack measures.tar": unpacks,
     "pags data list": lists_data,

@@ -24,6 +24,20 @@ def test_the_title_begins_with_the_chapters_number():
         dress.number_title(nb.new_notebook(), "01a_robustness_theory")
 
 
+def test_parameters_are_folded_and_the_box_of_a_live_run_is_left_out():
+    box = nb.new_output("execute_result", {"text/html": '<div class="pags-run">seed 0</div>'})
+    page = nb.new_notebook(
+        cells=[
+            nb.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+            nb.new_code_cell("seed = 7", metadata={"tags": ["injected-parameters"]}),
+            nb.new_code_cell("run", outputs=[box, nb.new_output("stream", text="kept")]),
+        ]
+    )
+    dress.fold_parameters(page)
+    assert [cell.metadata.get("tags", [])[-1:] for cell in page.cells] == [["hide-input"], ["hide-input"], []]
+    assert [one.output_type for one in page.cells[2].outputs] == ["stream"]
+
+
 def test_the_first_mention_of_a_word_is_linked_and_longer_words_go_first():
     assert linked("A Tangent space, and the tangent space; fractions in tangent space.") == (
         "A {term}`Tangent space <tangent space>`, and the tangent space; fractions in tangent space."

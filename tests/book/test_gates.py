@@ -236,3 +236,13 @@ def test_a_machine_without_chromium_is_told_what_to_do(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(PagsError, match="install it"):
         browser.chromium()
+
+
+def test_names_of_metrics_stand_in_code_and_folds_only(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<p>See <code>fall.off</code>.</p><details>fall.off</details><pre>fall.off</pre><p>U.S. accuracy</p>"
+    )
+    assert gates.names(tmp_path, {"fall.off", "accuracy"}) == []
+    page.write_text("<p>The share fall.off.</p>")
+    assert gates.names(tmp_path, {"fall.off"}) == ["page.html: shows the name of a metric, fall.off: say it in words"]

@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pags import paths
+from pags import PRESETS, paths
 from pags.book import chapters, gates
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +134,18 @@ def test_the_gpu_workflow_never_runs_a_forks_code():
     assert "tools/run_on_gpu.sh" in job["steps"][-2]["run"]
 
 
+def test_the_gpu_workflow_runs_the_preset_gpu_within_two_hours_and_keeps_what_goes_on():
+    content = yaml.safe_load((ROOT / ".github" / "workflows" / "gpu.yml").read_text())
+    (job,) = content["jobs"].values()
+    asked = content[True]["workflow_dispatch"]["inputs"]["preset"]
+    assert asked["default"] == "gpu"
+    assert set(asked["options"]) == set(PRESETS)
+    assert "'gpu'" in job["env"]["PRESET"]
+    assert job["timeout-minutes"] <= 120
+    kept = job["steps"][-1]["with"]["path"].split()
+    assert kept == ["build/executed", "build/results", "build/failed", "build/measures.tar"]
+
+
 @pytest.mark.parametrize("script", [".ci/run", "tools/run_on_gpu.sh"])
 def test_scripts_are_strict_executable_and_parse(script):
     path = ROOT / script
@@ -146,10 +158,15 @@ def test_scripts_are_strict_executable_and_parse(script):
 
 # What gpu.yml runs, dry on the CPU: in a copy, with a `pags` that fails for one chapter.
 
+PACKED = "artifacts pack build/measures.tar --largest 2000000"
 PAGS = """#!/usr/bin/env bash
 set -euo pipefail
 echo "$*" >> calls.txt
 if [ "$2" = 02_fails ]; then exit 1; fi
+if [ "$1" = artifacts ]; then
+    if [ "$2" = pack ]; then mkdir -p build && echo "$2" > "$3"; fi
+    exit
+fi
 mkdir -p build/executed && touch "build/executed/$2.ipynb"
 """
 
@@ -180,7 +197,8 @@ def test_the_gpu_script_goes_on_after_a_failure_and_fails_at_the_end(gpu_script)
     assert done.stderr.splitlines()[-1] == "failed: 02_fails"
     options = "--preset quick --device cpu --data-dir sets"
     assert (directory / "calls.txt").read_text().splitlines() == [
-        f"run {chapter} {options}" for chapter in ("01_good", "02_fails", "02a_part", "03_warns")
+        *(f"run {chapter} {options}" for chapter in ("01_good", "02_fails", "02a_part", "03_warns")),
+        PACKED,
     ]
     kept = sorted(path.stem for path in (directory / "build" / "executed").iterdir())
     assert kept == ["01_good", "02a_part", "03_warns"]
@@ -196,7 +214,48 @@ def test_the_gpu_script_runs_the_named_chapters_only(gpu_script):
     call, directory = gpu_script
     done = call("03_warns", DEVICE="cpu")
     assert done.returncode == 0, done.stderr
-    assert (directory / "calls.txt").read_text() == "run 03_warns --preset standard --device cpu --data-dir data\n"
+    ran = "run 03_warns --preset gpu --device cpu --data-dir data"
+    assert (directory / "calls.txt").read_text().splitlines() == [ran, PACKED]
+
+
+def test_the_gpu_script_goes_on_from_the_measures_that_are_there(gpu_script):
+    call, directory = gpu_script
+    (directory / "mine.tar").touch()
+    assert call("03_warns", DEVICE="cpu", MEASURES="mine.tar", LARGEST="5").returncode == 0
+    calls = (directory / "calls.txt").read_text().splitlines()
+    assert (calls[0], calls[-1]) == ("artifacts unpack mine.tar", "artifacts pack mine.tar --largest 5")
+
+
+SSH = """#!/usr/bin/env bash
+set -euo pipefail
+[ "$1" = me@there ]
+cd "$REMOTE"
+env -u HOST -u MEASURES bash -c "$2"
+"""
+
+
+@pytest.mark.parametrize(("chapter", "status"), [("03_warns", 0), ("02_fails", 1)])
+def test_the_gpu_script_takes_the_work_elsewhere_and_brings_back_what_came_of_it(
+    gpu_script, tmp_path_factory, chapter, status
+):
+    call, directory = gpu_script
+    (directory / "build").mkdir()
+    (directory / "build" / "measures.tar").touch()
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@there", "-C", directory]
+    for words in (["init", "-q"], ["add", "--all", ".", ":!build"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True)
+    there, commands = (tmp_path_factory.mktemp(name) for name in ("there", "commands"))
+    (commands / "ssh").write_text(SSH)
+    (commands / "ssh").chmod(0o755)
+    path = f"{commands}{os.pathsep}{os.environ['PATH']}"
+    done = call(chapter, HOST="me@there", DEVICE="cpu", DATA_DIR="/my data", REMOTE=str(there), PATH=path)
+    assert done.returncode == status, done.stderr
+    calls = (there / "pags-on-gpu" / "calls.txt").read_text().splitlines()
+    ran = f"run {chapter} --preset gpu --device cpu --data-dir /my data"
+    assert calls == ["artifacts unpack build/measures.tar", ran, PACKED]
+    assert not (directory / "calls.txt").exists()
+    assert (directory / "build" / "measures.tar").read_text() == "pack\n"
+    assert (directory / "build" / "executed" / f"{chapter}.ipynb").exists() == (status == 0)
 
 
 def test_the_gpu_script_refuses_a_machine_without_a_gpu(gpu_script):

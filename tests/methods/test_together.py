@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pags import together, train
+from pags.nets import small_resnet
 from pags.train import Schedule
 
 X = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
@@ -47,3 +48,17 @@ def test_dropout_differs_between_nets_and_not_between_runs():
         in_step(nets, Schedule(epochs=1, batch=50, lr=0.1), seeds=(3, 3))
     assert torch.equal(first[0][0].weight, second[0][0].weight)
     assert not torch.equal(first[0][0].weight, first[1][0].weight)
+
+
+def test_residual_nets_are_trained_without_a_pass_of_their_own(recwarn):
+    x = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    y = torch.arange(16) % 2
+    with train.seeded(0):
+        nets = [small_resnet(8, 2, channels=3, width=8).to(memory_format=torch.channels_last) for _ in range(2)]
+    alone = copy.deepcopy(nets)
+    schedule = Schedule(epochs=1, batch=8, lr=0.01)
+    together.fit(nets, lambda i, rows: x[rows], y, schedule, seeds=(3, 4), label="")
+    assert [str(one.message) for one in recwarn] == []  # torch says so where it computes net by net
+    for i, (one, two) in enumerate(zip(alone, nets, strict=True)):
+        train.fit(one, train.standard, (x, y), schedule, seed=3 + i, label="")
+        assert torch.allclose(one(x), two(x), atol=1e-3)

@@ -20,11 +20,27 @@ import nbformat
 import yaml
 
 from pags import PRESETS, paths
-from pags.book import chapters, claims, dress, front, gates, origin, places, printing, results, scoreboard, terminal
+from pags.book import (
+    chapters,
+    claims,
+    dress,
+    editions,
+    front,
+    gates,
+    origin,
+    places,
+    printing,
+    results,
+    scoreboard,
+    study,
+    terminal,
+)
+from pags.book.editions import Edition
 from pags.errors import PagsError, UsageError
 from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
 
 BEST = "best"  # in place of a preset: each chapter's largest
+MOST = 4  # changes since a run that the box under a title names
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 
@@ -44,39 +60,52 @@ ROLES = {
 }
 
 
-def build(preset: str = "quick", *, release: bool = False, changed: bool = False, pdf: bool = False) -> Path:
+def build(
+    preset: str = "quick",
+    *,
+    release: bool = False,
+    changed: bool = False,
+    pdf: bool = False,
+    edition: Edition = editions.reader,
+) -> Path:
     """Build the book from the chapters executed at `preset`; returns its first page. PagsError if a gate fails.
 
     At "best" each chapter is shown as executed at the largest preset at which it was. A `release` has no page that
     earlier code made. With `changed`, runs with changed settings take the place of ordinary ones. With `pdf` every page
-    is printed, too.
+    is printed, too. Each `edition` has a folder of its own.
     """
     if release and changed:
         raise UsageError("a release shows no run with changed settings: leave out --release or --changed")
     if preset not in (*PRESETS, BEST):
         raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
-    work = paths.BUILD / "running" / "html"
+    target = editions.folder(edition)
+    work = paths.BUILD / "running" / target.name
     remove_abandoned(work.parent)
     with locked(work, terminal.tell, "another process is building the pages; waiting for it"):
         shutil.rmtree(work, ignore_errors=True)
-        restore_directory(paths.HTML)
+        restore_directory(target)
         try:
-            source = assemble(work / "source", preset, release=release, changed=changed)
+            source = assemble(work / "source", preset, release=release, changed=changed, edition=edition)
             made = pages(source, work / "made")
             mend(made)
+            if (source / "study.md").exists():
+                study.write(made / "study")
             printed = printing.print_pages(made) if pdf else []
-            link_pages(made, repository(), printed)
-            if complaints := gates.html(made):
+            # The sources have the solutions: no page of an edition without them leads there.
+            link_pages(made, {"url": "", "branch": ""} if edition is editions.student else repository(), printed)
+            if complaints := gates.html(made) + gates.names(made, metric_names()):
                 raise PagsError(
                     "\n  ".join([f"the pages have {len(complaints)} faults; the book stays as it was", *complaints])
                 )
-            replace_directory(made, paths.HTML)
+            replace_directory(made, target)
         finally:  # a failed build takes as much of the disk as a book
             shutil.rmtree(work, ignore_errors=True)
-    return paths.HTML / "index.html"
+    return target / "index.html"
 
 
-def assemble(source: Path, preset: str, *, release: bool = False, changed: bool = False) -> Path:
+def assemble(
+    source: Path, preset: str, *, release: bool = False, changed: bool = False, edition: Edition = editions.reader
+) -> Path:
     """Everything Jupyter Book reads, in one directory; PagsError names chapters that are not there, or damaged.
 
     It also names what the ledger names wrongly and, for a `release`, the chapters that earlier code made.
@@ -99,8 +128,10 @@ def assemble(source: Path, preset: str, *, release: bool = False, changed: bool 
     words = dress.terms(glossary.read_text(encoding="utf-8")) if glossary.exists() else []
     (source / "chapters").mkdir(exist_ok=True)
     for one in read:
+        edition(one.notebook)
         dress.number_title(one.notebook, one.chapter)
         dress.insert_under_title(one.notebook, status(one.notebook, one.files, changed=one.changes))
+        dress.fold_parameters(one.notebook)
         dress.link_verdicts(one.notebook, one.files[0], at)
         dress.link_terms(one.notebook, words)
         nbformat.write(one.notebook, source / "chapters" / f"{one.chapter}.ipynb")
@@ -210,7 +241,7 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
         "changed": ", ".join(f"{name} = {value}" for name, value in result.get("parameters", {})["overrides"].items())
         if result.get("parameters", {}).get("overrides")
         else None,
-        "data": ", ".join(result.get("data", {})),
+        "data": scoreboard.data_words(result.get("data", {})),
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         **spent(run, notebook.metadata.get("papermill", {}).get("duration")),
@@ -222,7 +253,9 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
     if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
         line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
-        line += f"Changed since: {', '.join(f'`{one}`' if '.' in one else one for one in changed)}."
+        named = [f"`{one}`" if "." in one else one for one in changed[:MOST]]
+        more = [f"{len(changed) - MOST} more modules"] if len(changed) > MOST else []
+        line += f"Changed since: {', '.join(named + more)}."
     return f":::{{div}} pags-status\n{line}\n:::"
 
 
@@ -293,6 +326,11 @@ def pages(source: Path, out: Path) -> Path:
     if done.returncode or complaints:
         raise PagsError("\n  ".join(["Jupyter Book complains; the book stays as it was", *(complaints or said[-15:])]))
     return out / "_build" / "html"
+
+
+def metric_names() -> set[str]:
+    """The names under which any results file of this build, or a published one, records something."""
+    return {name for result in results.all() for name in result["metrics"]}
 
 
 def repository() -> dict[str, str]:

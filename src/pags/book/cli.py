@@ -112,12 +112,64 @@ def expect(name: str, value: object, kind: type) -> Any:
 @click.option("--release", is_flag=True, help="Refuse pages that earlier code made.")
 @click.option("--changed", is_flag=True, help="Show runs with changed fields (-p) where there are such.")
 @click.option("--pdf", is_flag=True, help="Print every page, too; needs a Chromium.")
-def build(preset, release, changed, pdf) -> None:
+@click.option(
+    "--edition",
+    default="reader",
+    show_default=True,
+    help="reader (solutions folded), student (no solutions; build/student) or teacher (open; build/teacher).",
+)
+def build(preset, release, changed, pdf, edition) -> None:
     """Build build/html from the executed chapters; warnings are errors, and a broken build leaves the old book."""
-    from pags.book import build
+    from pags.book import build, editions
 
     paths.need_chapters()
-    click.echo(build.build(preset, release=release, changed=changed, pdf=pdf))
+    click.echo(build.build(preset, release=release, changed=changed, pdf=pdf, edition=editions.named(edition)))
+
+
+@command.command()
+@click.argument("directory")
+def course(directory) -> None:
+    """Write what a class needs: student and teacher notebooks, the package, slides and the user study."""
+    from pags.book import course
+
+    paths.need_chapters()
+    click.echo(course.write(paths.given(directory)))
+
+
+@command.command()
+@click.argument("directory")
+@click.option(
+    "--preset", default="quick", show_default=True, help="Of the chapters as executed at this preset, or best."
+)
+def slides(directory, preset) -> None:
+    """Write a deck of slides a chapter, with all that they load."""
+    from pags.book import slides
+
+    paths.need_chapters()
+    click.echo(slides.write(paths.given(directory), preset) / "index.html")
+
+
+@command.group()
+def study() -> None:
+    """The user study: its page, and what a class has answered."""
+
+
+@study.command("page")
+@click.argument("directory")
+def study_page(directory) -> None:
+    """Write the page to take part in: index.html, which needs no network."""
+    from pags.book import study
+
+    click.echo(study.write(paths.given(directory)))
+
+
+@study.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def analyse(files) -> None:
+    """Pool the CSV files of a class beside B's Table 1; files that cannot be used are named and left out."""
+    from pags.book import study
+
+    click.echo(study.analyse(files))
 
 
 @command.command()

@@ -12,7 +12,9 @@ from pags.errors import PagsError
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 VERDICTS = 'aria-label="Claims judged in this chapter"'
 BOARD = "../scoreboard.html"
+RUN = 'class="pags-run"'
 TERM = re.compile(r"^(\S.*)$", re.MULTILINE)
+AMBIGUOUS = {"score", "strokes"}  # a logit is called a score, and a pen makes strokes, too
 # What no link may be put into: roles, code, formulas, links, tags, emphasis; the odd parts of a split are these.
 KEPT = re.compile(r"(\{[^{}`]+\}`[^`]*`|`+[^`]*`+|\$[^$]*\$|!?\[[^\]]*\](?:\([^)]*\))?|<[^>]*>|\*+[^*]*\*+)")
 NO_PROSE = ("#", "|", ":", "`", ">", "(", "$", "-", "*", "%", "+", " ", "\t")
@@ -38,6 +40,16 @@ def insert_under_title(notebook: NotebookNode, box: str) -> None:
     cell.source = f"{cell.source[: line.end()]}\n\n{box}\n{cell.source[line.end() :]}"
 
 
+def fold_parameters(notebook: NotebookNode) -> None:
+    """Fold the cells that set parameters, and leave out a live run's box: that under the title says the same."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if {"parameters", "injected-parameters"} & set(tags) and "hide-input" not in tags:
+            cell.metadata["tags"] = [*tags, "hide-input"]
+        if "outputs" in cell:
+            cell.outputs = [one for one in cell.outputs if RUN not in one.get("data", {}).get("text/html", "")]
+
+
 def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: scoreboard.Places) -> None:
     """Show the chapter's verdicts, of the ledger as it is now, with links to their figures and to the scoreboard."""
     for cell in notebook.cells:
@@ -47,9 +59,9 @@ def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: sco
 
 
 def terms(glossary: str) -> list[str]:
-    """The words that the glossary explains, in its order."""
+    """The words that the glossary explains, in its order, but those that often mean something else."""
     block = re.search(r"^```\{glossary\}\n(.*?)^```", glossary, re.MULTILINE | re.DOTALL)
-    return TERM.findall(block[1]) if block else []
+    return [word for word in TERM.findall(block[1]) if word not in AMBIGUOUS] if block else []
 
 
 def link_terms(notebook: NotebookNode, words: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from html import unescape
+from textwrap import shorten
 from typing import Any
 
 from docutils import nodes
@@ -15,6 +16,7 @@ from sphinx_proof.domain import ProofDomain, ProofIndex
 from pags.book import chapters
 
 CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
+LONGEST = 60  # characters of a caption in a fold's name
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -54,10 +56,16 @@ class NameFolds(SphinxPostTransform):
         for cell in self.document.findall(nodes.container):
             if not cell.get("hide_mode"):
                 continue
-            name = of_figures(cell, figures) or of_table(cell) or of_section(cell)
+            name = of_parameters(cell) or of_figures(cell, figures) or of_table(cell) or of_section(cell)
             used[name] += 1
             name += f", part {used[name]}" if used[name] > 1 else ""
             cell["prompt_show"] = cell["prompt_hide"] = name
+
+
+def of_parameters(cell: nodes.Element) -> str:
+    """What a cell of parameters sets; "" for any other cell."""
+    said = {"tag_parameters": "Parameters of this chapter", "tag_injected-parameters": "Parameters of this run"}
+    return next((name for tag, name in said.items() if tag in cell["classes"]), "")
 
 
 def of_figures(cell: nodes.Element, numbers: dict[str, tuple]) -> str:
@@ -68,10 +76,12 @@ def of_figures(cell: nodes.Element, numbers: dict[str, tuple]) -> str:
 
 
 def of_table(cell: nodes.Element) -> str:
-    """ "Code of the table “its caption”"; "" where the cell shows no table."""
-    html = " ".join(raw.astext() for raw in cell.findall(nodes.raw))
-    caption = CAPTION.search(html)
-    return f"Code of the table “{unescape(re.sub('<[^>]*>', '', caption[1])).strip()}”" if caption else ""
+    """ "Code of the table “how its caption begins”"; "" where the cell shows no table."""
+    caption = CAPTION.search(" ".join(raw.astext() for raw in cell.findall(nodes.raw)))
+    if not caption:
+        return ""
+    words = unescape(re.sub("<[^>]*>", "", caption[1])).strip()
+    return f"Code of the table “{shorten(re.split('[,:;(]', words)[0], LONGEST, placeholder=' ...')}”"
 
 
 def of_section(cell: nodes.Element) -> str:
@@ -98,7 +108,7 @@ class TheoremIndex(ProofIndex):
             docname = about["docname"]
             number = env.toc_fignumbers.get(docname, {}).get(about["countertype"], {}).get(label, ())
             name = " ".join([about["realtype"].title(), ".".join(map(str, number))]).strip()
-            title = titles(env, docname).get(label, "")
+            title = titles(env, docname).get(label, "").strip()
             entry = IndexEntry(f"{name} {title}".strip(), 0, docname, label, "", "", "")
             by_page.setdefault(env.titles[docname].astext(), []).append(entry)
         return sorted(by_page.items()), True

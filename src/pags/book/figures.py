@@ -2,7 +2,9 @@
 
 A figure is `{svg, alt, caption, label}`, a slider `{frames, names, values, start, width, alt, caption, label}`: its
 `frames` are the `src` of pictures, in row order over the `values` of one or two inputs, and `width` is in CSS pixels.
-The caption is MyST, `label` is for {numref}. A live notebook has no MyST-NB: `display` gives it HTML instead.
+A figure with `live`, `{script, data, without}`, is something to play with: `start` of that script of this package
+takes the place of the picture and of the sentence `without`, where scripts run. The caption is MyST, `label` is for
+{numref}. A live notebook has no MyST-NB: `display` gives it HTML instead.
 """
 
 import base64
@@ -13,6 +15,7 @@ import math
 import os
 import re
 import zlib
+from importlib import resources
 
 from docutils import nodes
 
@@ -59,7 +62,8 @@ def display(content: dict) -> None:
 
 def texts(content: dict) -> list[str]:
     """What a reader may see or hear of a figure beside its caption: alternative text, names and values of inputs."""
-    return [content["alt"], *content.get("names", []), *itertools.chain(*content.get("values", []))]
+    values = itertools.chain(*content.get("values", []))
+    return [content["alt"], content.get("live", {}).get("without", ""), *content.get("names", []), *values]
 
 
 def data_uri(svg: str) -> str:
@@ -70,8 +74,30 @@ def data_uri(svg: str) -> str:
 def page(content: dict) -> str:
     """A figure or a slider as HTML of its own, with the caption as it was written."""
     name = f' id="{html.escape(content["label"])}"' if content["label"] else ""
-    body = slider(content) if "frames" in content else _picture(data_uri(content["svg"]), content["alt"])
+    body = raw(content)[1] or _picture(data_uri(content["svg"]), content["alt"])
     return f"<figure{name}>{body}<figcaption>{html.escape(content['caption'])}</figcaption></figure>"
+
+
+def raw(content: dict) -> tuple[str, str]:
+    """Kind and HTML of what is more than a picture; the HTML of a picture is empty."""
+    if "frames" in content:
+        return "pags-frames", slider(content)
+    return ("pags-live", live(content)) if "live" in content else ("pags-figure", "")
+
+
+def live(content: dict) -> str:
+    """A picture and a sentence, style and script that take their place; the script has a scope of its own."""
+    parts = content["live"]
+    script, style = (_resource(f"{parts['script']}.{kind}") for kind in ("js", "css"))
+    data = json.dumps(parts["data"], ensure_ascii=False).replace("<", r"\u003c")
+    name = f"{parts['script']}-{next(_numbers)}-{zlib.crc32(data.encode()):08x}"
+    still = f"{_picture(data_uri(content['svg']), content['alt'])}<p>{html.escape(parts['without'])}</p>"
+    call = f'start(document.getElementById("{name}"), {data});'
+    return f'<style>{style}</style><div id="{name}">{still}</div><script type="module">{script}\n{call}</script>'
+
+
+def _resource(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def slider(content: dict) -> str:
@@ -110,10 +136,8 @@ class Figures:
         if data.mime_type != MIME or inline:
             return None
         content = data.content
-        if "frames" in content:
-            kind, body = "pags-frames", nodes.raw("", slider(content), format="html")
-        else:
-            kind, body = "pags-figure", _image(data_uri(content["svg"]), content["alt"])
+        kind, text = raw(content)
+        body = nodes.raw("", text, format="html") if text else _image(data_uri(content["svg"]), content["alt"])
         return [_numbered(renderer.renderer, data.line, kind, body, content["caption"], content["label"])]
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -116,6 +116,19 @@ def html(directory: Path) -> list[str]:
         name = path.relative_to(directory.resolve())
         found = [*_marks(page), *_formulas(page), *_images(page), *_links(path, page, directory.resolve(), anchors)]
         complaints += [f"{name}: {complaint}" for complaint in dict.fromkeys(found)]
+    return complaints
+
+
+def names(directory: Path, metrics: Collection[str]) -> list[str]:
+    """No page shows one of these names of metrics as text, but in code or in a block that is folded."""
+    known = {name for name in metrics if "." in name}  # one without a dot may be a word
+    complaints = []
+    for name in page_names(directory):
+        page = BeautifulSoup((directory / name).read_text(encoding="utf-8"), "html.parser")
+        for hidden in page.find_all(["details", "pre", "code", "script", "style"]):
+            hidden.decompose()
+        found = {word.strip(".-") for word in re.findall(r"[\w.-]+\.[\w.-]+", page.get_text(" "))} & known
+        complaints += [f"{name}: shows the name of a metric, {one}: say it in words" for one in sorted(found)]
     return complaints
 
 

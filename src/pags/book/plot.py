@@ -87,8 +87,8 @@ FREE: list[Look] = [  # looks of all other series
 HATCHES = ["", "///", "..", "xxx", "---", "\\\\\\", "|||", "+++", "o", "*", "/", "x"]
 
 # Blue is negative, red positive; the blue end is much the darker one, so that a grey print still tells them apart.
-_BLUE_RED = ["#08245c", "#2f6db5", "#a9c8e6", "#f7f7f7", "#f9c0a8", "#ef7350", "#d42a1c"]
-SIGNED = LinearSegmentedColormap.from_list("signed", _BLUE_RED)
+BLUE_RED = ["#08245c", "#2f6db5", "#a9c8e6", "#f7f7f7", "#f9c0a8", "#ef7350", "#d42a1c"]
+SIGNED = LinearSegmentedColormap.from_list("signed", BLUE_RED)
 SHADES = 32  # of a map, between zero and either end: more are not seen, and cost a page its weight
 MAGNITUDE = LinearSegmentedColormap.from_list("magnitude", ["#f7f7f7", "#f6c9a0", "#c85a54", "#5b2a63", "#150c2e"])
 

@@ -19,6 +19,7 @@ from pags.presets.diffroar import Roar
 from pags.presets.exact_score import KnownScore
 from pags.presets.fractions import Fractions
 from pags.presets.generation import Generation
+from pags.presets.laboratory import Laboratory
 from pags.presets.off_manifold import OffManifold
 from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
@@ -38,6 +39,7 @@ TEMPLATES = {
     "05_blockmnist": BlockMnist(),
     "06_diffroar": Roar(),
     "07_exact_score": KnownScore(),
+    "08_laboratory": Laboratory(),
 }
 CHAPTERS = {chapter: {name: at(template, name) for name in PRESETS} for chapter, template in TEMPLATES.items()}
 

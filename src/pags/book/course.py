@@ -1,0 +1,240 @@
+"""What a class needs, in one folder: notebooks for students and for the teacher, the package, slides and the study.
+
+The notebooks carry nbgrader's cell metadata (schema version 3), in folders that its commands know by the configuration
+beside them; `generate_assignment` makes of a teacher's notebook what the student's folder holds.
+"""
+
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode, v4
+
+from pags import paths
+from pags.book import chapters, editions, exercises, plain, slides, study
+from pags.errors import UsageError
+from pags.files import explained, replace_directory
+
+ARCHIVE = "pags.zip"
+PACKED = ("src/pags", "book/claims.yml", "book/references.bib", "pyproject.toml", "README.md", "LICENSE")
+SETUP = f"""\
+# The chapter's code is in the package `pags`. This cell does nothing where it is installed; elsewhere, in Colab say,
+# put {ARCHIVE} of the course folder beside this notebook and run the cell. It needs a minute and no data set.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from zipfile import ZipFile
+
+if find_spec("pags") is None:
+    places = [folder / "{ARCHIVE}" for folder in (Path.cwd(), *Path.cwd().parents)]
+    archive = next((place for place in places if place.exists()), None)
+    if archive is None:
+        raise RuntimeError("pags is not installed: put {ARCHIVE} beside this notebook, run this cell again")
+    ZipFile(archive).extractall("pags")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "pags"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, str(Path("pags/src").absolute()))
+"""
+GRADED = """\
+import contextlib
+import io
+
+
+def graded(check, *answers):
+    \"\"\"Show what a check says; fail, for a grader that waits for errors, where it does not say "right".\"\"\"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        check(*answers)
+    print(said.getvalue(), end="")
+    if "not yet" in said.getvalue() or "right" not in said.getvalue():
+        raise AssertionError("not yet")
+"""
+CONFIG = """\
+# nbgrader, started in this folder: nbgrader generate_assignment 03_tangent_fractions --create --force
+c = get_config()
+c.CourseDirectory.course_id = "pags"
+c.CourseDirectory.source_directory = "teacher"
+c.CourseDirectory.release_directory = "student"
+c.ExecutePreprocessor.timeout = 1800  # seconds of one cell; a chapter trains its networks in one
+"""
+READ_ME = """\
+# A course on input gradients and data manifolds
+
+| folder | for whom |
+| --- | --- |
+| `student/` | a notebook a chapter: exercises with stubs and checking functions, no solutions, no outputs |
+| `teacher/` | the same with solutions, marked as nbgrader wants them |
+| `slides/` | a deck a chapter: open the HTML in a browser; S opens the speaker's window |
+| `study/` | the user study: open `index.html`, or share the folder; answers stay where they are given, as a CSV |
+| `{archive}` | the package, for machines without a copy of the repository |
+
+Students need {archive} beside their notebooks; the first cell of each notebook says so, and installs it. Everything
+runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. Give students
+`student/` and `{archive}`, nothing else of this folder.
+
+With nbgrader installed, in this folder: `nbgrader generate_assignment CHAPTER --create --force` writes
+`student/CHAPTER` again and enters it in nbgrader's data base, which `nbgrader autograde CHAPTER` needs. Answers in
+words, and exercises without a checking function, wait for `nbgrader formgrade`.
+
+| chapter | exercises | points by machine | points by hand |
+| --- | --- | --- | --- |
+{rows}
+"""
+
+
+def write(directory: Path) -> Path:
+    """Write the course into a directory that is not there, or that an earlier course is in; returns it.
+
+    Only what the course has made is replaced: what a grader keeps beside it stays. UsageError where the directory
+    holds something else.
+    """
+    if directory.exists() and any(directory.iterdir()) and not (directory / "nbgrader_config.py").exists():
+        raise UsageError(f"{directory} is not empty and holds no course: name a new directory")
+    with explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".making-", dir=directory))
+    try:
+        _make(work)
+        for made in sorted(work.iterdir()):
+            if made.is_dir():
+                replace_directory(made, directory / made.name)
+            else:
+                made.replace(directory / made.name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return directory
+
+
+def _make(work: Path) -> None:
+    """The whole course in an empty directory."""
+    rows, known = [], plain.names()
+    for chapter in chapters.names():
+        for kind, made in (("teacher", teacher(chapter, known)), ("student", student(chapter, known))):
+            folder = work / kind / chapter
+            folder.mkdir(parents=True)
+            nbformat.write(made, folder / f"{chapter}.ipynb")
+        rows.append(_row(chapter, made))
+    (work / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+    (work / "README.md").write_text(READ_ME.format(archive=ARCHIVE, rows="\n".join(rows)), encoding="utf-8")
+    (work / ARCHIVE).write_bytes(package())
+    slides.write(work / "slides")
+    study.write(work / "study")
+
+
+def _row(chapter: str, notebook: NotebookNode) -> str:
+    cells = [cell.metadata["nbgrader"] for cell in notebook.cells if "nbgrader" in cell.metadata]
+    points = [sum(c["points"] for c in cells if c["grade"] and c["solution"] == by_hand) for by_hand in (False, True)]
+    return f"| {chapter} | {len(exercises.read(chapter))} | {points[0]} | {points[1]} |"
+
+
+def student(chapter: str, known: plain.Names) -> NotebookNode:
+    """The teacher's notebook as nbgrader would release it: stubs for solutions, locked cells, no outputs."""
+    notebook = teacher(chapter, known)
+    for cell in notebook.cells:
+        own = cell.metadata.get("nbgrader")
+        if own is None:
+            continue
+        if own["solution"]:
+            cell.source = exercises.cleared(cell.source) if cell.cell_type == "code" else "YOUR ANSWER HERE"
+        cell.metadata["deletable"] = False
+        if own["locked"]:
+            cell.metadata["editable"] = False
+    return notebook
+
+
+def teacher(chapter: str, known: plain.Names) -> NotebookNode:
+    """The chapter without outputs, its exercises as cells: text, answer, test, and an answer in words."""
+    solved = {one.label: one for one in exercises.read(chapter)}
+    cells = [v4.new_code_cell(SETUP, metadata={"tags": ["setup"]})]
+    for cell in chapters.read(chapter).cells:
+        if cell.cell_type == "code":
+            cells.append(_code(cell, chapter))
+            continue
+        at = 0
+        for match in exercises.BLOCK.finditer(cell.source):
+            cells += _text(cell.source[at : match.start()], known)
+            at = match.end()
+            if match[2] == "exercise":
+                _, _, options, _ = next(exercises.blocks(match[0]))
+                cells += _text(match[0], known) + answers(solved[options["label"]], known)
+        cells += _text(cell.source[at:], known)
+    first = next(i for i, cell in enumerate(cells) if _is_answer(cell))
+    cells.insert(first, v4.new_code_cell(GRADED, metadata={"nbgrader": grader("graded", locked=True)}))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"{chapter[:40]}-{number}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def _text(text: str, known: plain.Names) -> list[NotebookNode]:
+    text = plain.plain(text.strip(), known).strip()
+    return [v4.new_markdown_cell(text)] if text else []
+
+
+def _code(cell: NotebookNode, chapter: str) -> NotebookNode:
+    """A chapter's cell; one that defines checking functions cannot be changed by who is checked."""
+    tags = list(cell.metadata.get("tags", ()))
+    metadata: dict[str, Any] = {"tags": tags} if tags else {}
+    found = re.search(r"^def (check_\w+)\(", cell.source, re.MULTILINE)
+    if found:
+        metadata["nbgrader"] = grader(found[1].replace("_", "-"), locked=True)
+    return v4.new_code_cell(cell.source, metadata=metadata)
+
+
+def _is_answer(cell: NotebookNode) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def answers(one: exercises.Exercise, known: plain.Names) -> list[NotebookNode]:
+    """The cells below an exercise: the solution between nbgrader's marks, a graded test or none, words or none."""
+    by_hand, points = not (one.checks and one.code), 2 * one.difficulty
+    own = grader(one.label, solution=True, grade=by_hand, points=points)
+    cells = [v4.new_code_cell(exercises.marked(one), metadata={"nbgrader": own})]
+    if not by_hand:
+        test = "\n".join(f"graded({', '.join(_called(call))})" for call in one.checks)
+        own = grader(f"{one.label}-test", grade=True, locked=True, points=points)
+        cells.append(v4.new_code_cell(test, metadata={"nbgrader": own}))
+    if one.answer:
+        own = grader(f"{one.label}-words", grade=True, solution=True, points=1)
+        cells.append(v4.new_markdown_cell(plain.plain(one.answer, known), metadata={"nbgrader": own}))
+    return cells
+
+
+def _called(call: str) -> list[str]:
+    name, arguments = call.removesuffix(")").split("(", 1)
+    return [name, arguments]
+
+
+def grader(
+    name: str, *, grade: bool = False, solution: bool = False, locked: bool = False, points: int | None = None
+) -> dict[str, Any]:
+    """A cell's nbgrader metadata, schema version 3: `points` where it is graded, and only there."""
+    own = {"schema_version": 3, "grade_id": name, "grade": grade, "solution": solution, "locked": locked, "task": False}
+    return own | ({"points": points} if grade else {})
+
+
+def package() -> bytes:
+    """The package as a zip file that can be installed where it was unpacked; its chapters have no solutions."""
+    with zipfile.ZipFile(out := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in PACKED:
+            place = paths.ROOT / name
+            found = sorted(place.rglob("*")) if place.is_dir() else [place]
+            for path in (path for path in found if path.is_file() and "__pycache__" not in path.parts):
+                _add(archive, path.relative_to(paths.ROOT).as_posix(), path.read_bytes())
+        for chapter in chapters.names():
+            text = editions.without_solutions(chapters.source(chapter).read_text(encoding="utf-8"))
+            _add(archive, f"notebooks/{chapter}.md", text.encode())
+    return out.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """A file with a fixed date, so that two archives of one tree are equal."""
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, content)

@@ -1,0 +1,94 @@
+"""The text of chapters without MyST's roles and directives: Markdown and formulas that any notebook or slide shows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pags import paths
+from pags.book import chapters
+
+FENCE = re.compile(
+    r"^(?P<mark>:{3,}|`{3,})\{(?P<name>[\w:-]+)\} ?(?P<argument>[^\n]*)\n(?P<body>.*?)^(?P=mark)$\n?",
+    re.MULTILINE | re.DOTALL,
+)
+OPTIONS = re.compile(r"\A(?::\w+:[^\n]*\n)+\n?")
+ROLE = re.compile(r"\{([a-z:]+)\}`([^`]*)`")
+EQUATION = re.compile(r"^\$\$ \((?:eq-)?([\w-]+)\)$", re.MULTILINE)
+TARGET = re.compile(r"^\([\w-]+\)=\n", re.MULTILINE)
+ENTRY = re.compile(r"@\w+\{(\w+),(.*?)\n\}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What labels and keys stand for: "the proposition *...*" for a label, and authors with a year for a key."""
+
+    labels: Mapping[str, str]
+    works: Mapping[str, tuple[str, str]]
+
+
+def names() -> Names:
+    """The names of all labels of the chapters, and of all works of references.bib."""
+    labels: dict[str, str] = {}
+    for chapter in chapters.names():
+        for match in FENCE.finditer(chapters.source(chapter).read_text(encoding="utf-8")):
+            labels |= _labels(match)
+    bib = paths.BOOK / "references.bib"
+    entries = ENTRY.findall(bib.read_text(encoding="utf-8")) if bib.exists() else []
+    return Names(labels, {key: _work(body) for key, body in entries})
+
+
+def _labels(match: re.Match) -> dict[str, str]:
+    inner = {key: name for part in FENCE.finditer(match["body"]) for key, name in _labels(part).items()}
+    label = re.search(r"^:label: *([\w-]+)", match["body"], re.MULTILINE)
+    kind = match["name"].removeprefix("prf:")
+    return inner | ({label[1]: f"the {kind} *{match['argument']}*".replace(" **", "")} if label else {})
+
+
+def _work(body: str) -> tuple[str, str]:
+    authors = re.search(r"author = \{(.*?)\},?\n", body)
+    year = re.search(r"year = \{?(\d+)", body)
+    whole = re.sub(r"[{}]", "", authors[1]) if authors else ""
+    people = [name.split(",")[0] for name in whole.split(" and ")]
+    return " and ".join(people) if len(people) < 3 else f"{people[0]} et al.", year[1] if year else ""
+
+
+def plain(text: str, known: Names) -> str:
+    """MyST as Markdown: a directive becomes a quotation with a title, or folds; a role becomes words or a link."""
+    text = FENCE.sub(lambda match: _directive(match, known), TARGET.sub("", text))
+    text = EQUATION.sub(lambda match: rf"\tag{{{match[1]}}}" + "\n$$", text)
+    return ROLE.sub(lambda match: _role(match[1], match[2], known), text)
+
+
+def _directive(match: re.Match, known: Names) -> str:
+    name, title = match["name"].removeprefix("prf:"), match["argument"].strip()
+    body = plain(OPTIONS.sub("", match["body"]).strip(), known)
+    if name == "dropdown":
+        return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>\n"
+    if name in ("exercise", "solution"):
+        return f"### Exercise: {title}\n\n{body}\n" if name == "exercise" else f"{body}\n"
+    named = f"**{name.capitalize()}** ({title})" if title else ""
+    head = {"admonition": f"**{title}**", "proof": "*Proof.*"}.get(name, named)
+    quoted = f"{head}\n\n{body}".replace("\n", "\n> ").replace("\n> \n", "\n>\n")
+    return f"> {quoted}\n"
+
+
+def _role(kind: str, text: str, known: Names) -> str:
+    words, _, target = text.partition(" <") if text.endswith(">") else ("", "", f"{text}>")
+    target = target.removesuffix(">")
+    if kind in ("cite:t", "cite:p", "cite"):
+        works = [known.works.get(key.strip(), (key.strip(), "")) for key in text.split(",")]
+        if kind == "cite:t":
+            return "; ".join(f"{people} ({year})" for people, year in works)
+        return f"({'; '.join(f'{people}, {year}' for people, year in works)})"
+    if words:
+        return words
+    if kind == "numref":
+        return f"[the figure](#{target})" if target.startswith("fig") else "the table"
+    if kind == "eq":
+        return f"({target.removeprefix('eq-')})"
+    if kind == "doc":
+        number = target.rsplit("/", 1)[-1].split("_", 1)[0]
+        return f"chapter {number}" if number[:2].isdigit() else f"the page *{target.rsplit('/', 1)[-1]}*"
+    if kind == "term":
+        return f"*{target}*"
+    return known.labels.get(target, f"*{target}*")

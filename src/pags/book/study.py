@@ -1,0 +1,353 @@
+"""Bordt et al.'s user study for a class: a page to take part in, and what the answers of a class say.
+
+The page is one HTML file that needs no network; answers stay on the machine until their owner hands over the CSV.
+A person's answers are a list of rows, dicts from `COLUMNS` to texts. Axes: p persons, a answers of one person.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from pags import artifacts, attribution, classify, data, strokes, tangent, train
+from pags.book.page import digits
+from pags.errors import PagsError
+from pags.files import explained, reading
+
+PICTURES = 50  # drawn digits of the test set
+NET = classify.Config(train.Schedule(epochs=5, batch=64, lr=1e-3), net="narrow_mlp", dropout=False)
+COLUMNS = ["study", "person", "seed", "task", "trial", "kind", "pair", "left", "answer", "choice", "fraction_a"]
+COLUMNS += ["fraction_b", "milliseconds"]
+CHOICES = ("A", "B", "undecided")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of the three tasks: how many decisions a person takes, of how many pairs, and what B counted (N, A, B)."""
+
+    name: str
+    decisions: int
+    pairs: int
+    question: str
+    about: str
+    counted: tuple[int, int, int]
+    fractions: tuple[float, float]
+
+
+TASKS = {  # Bordt et al. 2022, Table 1 and Appendix E
+    "object": Task(
+        "CIFAR 1",
+        10,
+        15,
+        "Which of the two images better highlights the object?",
+        "You see a drawn digit, the object, and below it two images that both aim to highlight it with red colour.",
+        (300, 36, 217),
+        (0.27, 0.43),
+    ),
+    "parts": Task(
+        "MNIST 1",
+        20,
+        100,
+        "Which of the two images is more visually structured?",
+        "You see two images in red and blue. Decide which of them looks more structured to you.",
+        (600, 0, 580),
+        (0.0, 1.0),
+    ),
+    "methods": Task(
+        "MNIST 2",
+        20,
+        200,
+        "Which of the two images is more visually structured?",
+        "The question is the same as before; the pairs are others.",
+        (600, 143, 315),
+        (0.32, 0.38),
+    ),
+}
+
+
+# The page
+
+
+def write(directory: Path) -> Path:
+    """Write the page, index.html, with its pictures inside; returns it. A net of a few seconds is trained, once."""
+    directory.mkdir(parents=True, exist_ok=True)
+    template = resources.files("pags.book").joinpath("study.html").read_text(encoding="utf-8")
+    content = json.dumps(stimuli(), separators=(",", ":")).replace("<", r"\u003c")
+    path = directory / "index.html"
+    with explained(path):
+        path.write_text(template.replace("STUDY_DATA", content), encoding="utf-8")
+    return path
+
+
+def stimuli() -> dict[str, Any]:
+    """The pictures of all pairs, their fractions in the exact tangent space, and the words of the three tasks.
+
+    As B's: Input x Gradient (B) against gradient (A) for the object; an attribution's part in the tangent space (B)
+    against the orthogonal one (A); and of two attributions of one image that of the larger fraction (B) against the
+    other.
+    """
+    g = torch.Generator().manual_seed(0)
+    digits_ = data.load("strokes", "train", n=2000)
+    test = data.load("strokes", "test", n=PICTURES)
+    net = classify.load(artifacts.cached(classify.fit, NET, digits_, seed=0))
+    assert test.latents is not None  # drawn digits know theirs
+    basis = strokes.tangent_basis(test.latents, test.y)
+    E = {name: method(net, test.x, generator=g) for name, method in attribution.METHODS.items() if name != "random"}
+    fractions = {name: tangent.fraction_in(basis, v) for name, v in E.items()}
+    album = Album()
+    order = [torch.randperm(PICTURES, generator=g).tolist() for _ in range(8)]
+    object_ = [
+        [album.add(E[name][i]) for name in ("gradient", "Input x Gradient")]
+        + [float(fractions[name][i]) for name in ("gradient", "Input x Gradient")]
+        + [album.add(test.x[i])]
+        for i in order[0][: TASKS["object"].pairs]
+    ]
+    parts = []
+    for name, i in ((name, i) for name in ("gradient", "Input x Gradient") for i in order[1]):
+        inside = tangent.project(basis[i : i + 1], E[name][i : i + 1])[0]
+        parts.append([album.add(E[name][i] - inside), album.add(inside), 0.0, 1.0])
+    pairs = [(i, a, b) for i in range(PICTURES) for a in E for b in E if fractions[a][i] < fractions[b][i]]
+    drawn = torch.randperm(len(pairs), generator=g)[: TASKS["methods"].pairs].tolist()
+    methods = [
+        [album.add(E[a][i]), album.add(E[b][i]), float(fractions[a][i]), float(fractions[b][i])]
+        for i, a, b in (pairs[at] for at in drawn)
+    ]
+    found = {"object": object_, "parts": parts[: TASKS["parts"].pairs], "methods": methods}
+    tasks = [
+        {"id": key, "question": task.question, "about": task.about, "decisions": task.decisions}
+        | {"pairs": [[*row[:2], *(round(v, 3) for v in row[2:4]), *row[4:]] for row in found[key]]}
+        for key, task in TASKS.items()
+    ]
+    content = {"size": 32, "maps": album.maps, "tasks": tasks, "columns": COLUMNS}
+    return content | {"study": hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}
+
+
+class Album:
+    """Pictures as base64 of signed bytes, each once."""
+
+    def __init__(self) -> None:
+        self.maps: list[str] = []
+        self.known: dict[str, int] = {}
+
+    def add(self, v: Tensor) -> int:
+        """The number of a map (1, h, w); it is cut at a quantile of its size, as B's are."""
+        flat = v.detach().flatten().double()
+        whole = flat / flat.abs().quantile(0.995).clamp_min(1e-30)
+        text = base64.b64encode((127 * whole.clamp(-1, 1)).round().to(torch.int8).numpy().tobytes()).decode()
+        if text not in self.known:
+            self.known[text] = len(self.maps)
+            self.maps.append(text)
+        return self.known[text]
+
+
+# The answers
+
+
+class UnusableError(Exception):
+    """Why a file is left out."""
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of one person; `UnusableError` says what is wrong with a file, also with a person who did not attend."""
+    try:
+        with reading(path):
+            text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UnusableError("there is no such file") from None
+    except (PagsError, UnicodeDecodeError):
+        raise UnusableError("it cannot be read as text") from None
+    table = list(csv.reader(io.StringIO(text)))
+    if not table or table[0] != COLUMNS:
+        raise UnusableError("its first line is not that of this study")
+    rows = []
+    for number, cells in enumerate(table[1:], 2):
+        if len(cells) != len(COLUMNS):
+            raise UnusableError(f"line {number} has {len(cells)} cells instead of {len(COLUMNS)}")
+        row = dict(zip(COLUMNS, cells, strict=True))
+        if wrong := _wrong(row):
+            raise UnusableError(f"line {number}: {wrong}")
+        rows.append(row)
+    _complete(rows)
+    return rows
+
+
+def _wrong(row: Mapping[str, str]) -> str | None:
+    if row["task"] not in TASKS:
+        return f"the task {row['task']!r} is none of the study's"
+    if row["kind"] not in ("decision", "check"):
+        return f"the kind {row['kind']!r} is neither decision nor check"
+    allowed = CHOICES if row["kind"] == "decision" else ("passed", "failed")
+    if row["choice"] not in allowed:
+        return f"the choice {row['choice']!r} is none of {', '.join(allowed)}"
+    sides = {"left": row["left"], "right": "AB"["BA".index(row["left"])]} if row["left"] in ("A", "B") else {}
+    if row["kind"] == "decision":
+        told = "undecided" if row["answer"] == "similar" else sides.get(row["answer"])
+        if told != row["choice"]:
+            return f"the answer {row['answer']!r} with {row['left']!r} on the left is not the choice {row['choice']!r}"
+        try:
+            fractions = [float(row["fraction_a"]), float(row["fraction_b"])]
+        except ValueError:
+            return "a fraction is no number"
+        if not all(0 <= value <= 1 for value in fractions):
+            return "a fraction is not between 0 and 1"
+    return None
+
+
+def _complete(rows: Sequence[Mapping[str, str]]) -> None:
+    if len({(row["study"], row["person"], row["seed"]) for row in rows}) != 1:
+        raise UnusableError("it holds no answers" if not rows else "it holds the answers of several persons")
+    for key, task in TASKS.items():
+        given = [row["pair"] for row in rows if row["task"] == key and row["kind"] == "decision"]
+        if len(given) != task.decisions or len(set(given)) != len(given):
+            raise UnusableError(f"of task {key} it has {len(set(given))} decisions instead of {task.decisions}")
+    checks = [row["choice"] for row in rows if row["kind"] == "check"]
+    if not checks or "failed" in checks:
+        raise UnusableError("an attention check was failed" if checks else "the attention checks are missing")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a class said in one task: answers, the share of B with an interval, correlation, tests, mean fractions."""
+
+    persons: int
+    a: int
+    b: int
+    undecided: int
+    share: float
+    low: float
+    high: float
+    correlation: float | None
+    of_answers: float
+    of_persons: float
+    fraction_a: float
+    fraction_b: float
+
+
+def pooled(people: Sequence[Sequence[Mapping[str, str]]], key: str) -> Counts:
+    """The answers of p persons to one task.
+
+    The interval is Wilson's for as many independent answers as theirs are worth: a answers that correlate with rho in
+    a person are worth a / (1 + (a - 1) rho), where rho is estimated from the answers, and is 1 where it cannot be.
+    `of_answers` is the p-value of a sign test as if all answers were independent, `of_persons` that of a sign test
+    whose unit is a person. ValueError where nobody decided.
+    """
+    given = [[row for row in rows if row["task"] == key and row["kind"] == "decision"] for rows in people]
+    chosen = [Counter(row["choice"] for row in rows) for rows in given]
+    a, b = (sum(count[word] for count in chosen) for word in "AB")
+    if a + b == 0:
+        raise ValueError("nobody has decided")
+    decided = [(count["A"], count["B"]) for count in chosen if count["A"] + count["B"]]
+    rho = correlation(decided)
+    share, low, high = clustered(decided, 1.0 if rho is None else rho)
+    above, below = sum(y > x for x, y in decided), sum(y < x for x, y in decided)
+    means = [float(np.mean([float(row[f"fraction_{side}"]) for rows in given for row in rows])) for side in "ab"]
+    return Counts(
+        len(people),
+        a,
+        b,
+        sum(count["undecided"] for count in chosen),
+        *(share, low, high, rho),
+        float(stats.binomtest(b, a + b, alternative="greater").pvalue),
+        float(stats.binomtest(above, above + below, alternative="greater").pvalue) if above + below else 1.0,
+        *means,
+    )
+
+
+def correlation(decided: Sequence[tuple[int, int]]) -> float | None:
+    """The correlation of one person's answers, by the analysis of variance, in [0, 1]; None where it has no estimate.
+
+    `decided` are the counts (A, B) of persons with at least one decision.
+    """
+    sizes = np.array([x + y for x, y in decided], float)
+    shares = np.array([y for _, y in decided], float) / sizes
+    p, total = len(sizes), sizes.sum()
+    whole = (sizes * shares).sum() / total
+    if p < 2 or total <= p or whole in (0, 1):
+        return None
+    between = (sizes * (shares - whole) ** 2).sum() / (p - 1)
+    within = (sizes * shares * (1 - shares)).sum() / (total - p)
+    typical = (total - (sizes**2).sum() / total) / (p - 1)
+    return float(np.clip((between - within) / (between + (typical - 1) * within), 0, 1))
+
+
+def clustered(decided: Sequence[tuple[int, int]], rho: float) -> tuple[float, float, float]:
+    """The share of B and Wilson's interval for so many independent answers as these are worth."""
+    sizes = np.array([x + y for x, y in decided], float)
+    share = sum(y for _, y in decided) / sizes.sum()
+    worth = (sizes / (1 + (sizes - 1) * rho)).sum()
+    z2 = stats.norm.ppf(0.975) ** 2 / worth
+    centre, reach = (share + z2 / 2) / (1 + z2), (z2 * (share * (1 - share) + z2 / 4)) ** 0.5 / (1 + z2)
+    return float(share), float(max(centre - reach, 0)), float(min(centre + reach, 1))
+
+
+def analyse(files: Sequence[Path]) -> str:
+    """A table of a class beside B's Table 1, and the files that were left out, each with its reason.
+
+    PagsError where no file can be used.
+    """
+    people: dict[str, list[dict[str, str]]] = {}
+    skipped: list[str] = []
+    usable: list[tuple[Path, list[dict[str, str]]]] = []
+    for path in files:
+        try:
+            usable.append((path, read(path)))
+        except UnusableError as error:
+            skipped.append(f"{path}: {error}")
+    studies = Counter(rows[0]["study"] for _, rows in usable)
+    most = studies.most_common(1)[0][0] if studies else ""
+    for path, rows in usable:
+        if rows[0]["study"] != most:
+            skipped.append(f"{path}: its pictures are those of another version of the page")
+        elif rows[0]["person"] in people:
+            skipped.append(f"{path}: this person's answers were read already")
+        else:
+            people[rows[0]["person"]] = rows
+    if not people:
+        raise PagsError("\n  ".join(["no file has answers that can be used", *skipped]))
+    left_out = [f"{len(skipped)} left out:", *(f"  {line}" for line in skipped)] if skipped else []
+    return "\n".join([f"{len(people)} persons", "", *_table(list(people.values())), "", *NOTE, *left_out])
+
+
+HEADS = ["task", "N", "A", "B", "undecided", "share of B", "rho", "p, answers", "p, persons", "T A", "T B"]
+NOTE = [
+    "share of B: of the decided answers; the interval respects that one person's answers go together (rho).",
+    "p, answers: sign test as if all answers were independent; p, persons: sign test with one vote a person.",
+    "T A, T B: mean fraction in the tangent space. B's rows: Bordt et al. 2022, Table 1, on other pictures;",
+    "their interval is that of independent answers, for want of each person's.",
+]
+
+
+def _table(people: Sequence[Sequence[Mapping[str, str]]]) -> list[str]:
+    rows = [HEADS]
+    for key, task in TASKS.items():
+        shown, a, b = task.counted
+        wilson = stats.binomtest(b, a + b).proportion_ci(method="wilson")
+        theirs = [f"{b / (a + b):.2f} [{wilson.low:.2f}, {wilson.high:.2f}]", "", "< 0.01", ""]
+        fractions = [f"{value:.2f}" for value in task.fractions]
+        try:
+            rows.append([f"{task.name}, here", *_row(pooled(people, key))])
+        except ValueError as error:
+            rows.append([f"{task.name}, here", str(error), *[""] * 9])
+        rows.append([f"{task.name}, B", str(shown), str(a), str(b), str(shown - a - b), *theirs, *fractions])
+    widths = [max(len(row[i]) for row in rows if row[1] != "nobody has decided") for i in range(len(HEADS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _row(found: Counts) -> list[str]:
+    rho = "–" if found.correlation is None else f"{found.correlation:.2f}"
+    tests = [digits(p) if p >= 1e-4 else "< 0.0001" for p in (found.of_answers, found.of_persons)]
+    counts = [str(n) for n in (found.a + found.b + found.undecided, found.a, found.b, found.undecided)]
+    share = f"{found.share:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return [*counts, share, rho, *tests, f"{found.fraction_a:.2f}", f"{found.fraction_b:.2f}"]

@@ -1,0 +1,90 @@
+"""The pages' own scripts, in a browser: the scoreboard's filters and the front page's walk, by keyboard, offline."""
+
+import browser
+import pytest
+
+from pags import paths
+
+STYLE = paths.ROOT / "book" / "style"
+
+
+@pytest.fixture
+def shown():
+    """Show HTML with one of our scripts; gives the page, which has no network."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.chromium(), args=browser.FLAGS)
+
+        def show(html, script, motion="reduce", scripts=True):
+            context = chromium.new_context(reduced_motion=motion, java_script_enabled=scripts, viewport=browser.PHONE)
+            context.route("http*://**", lambda route: route.abort())
+            page = context.new_page()
+            (folder := paths.BUILD / "scripts").mkdir(parents=True, exist_ok=True)
+            (folder / "page.html").write_text(f"<html><body>{html}<script>{script}</script></body></html>")
+            page.goto((folder / "page.html").as_uri())
+            return page
+
+        yield show
+        chromium.close()
+
+
+CARD = '<li class="pags-card" id="{0}" data-paper="{1}" data-verdict="{2}" data-data="{3}">{0}</li>'
+CARDS = [("a", "A", "reproduced", "MNIST|strokes"), ("b", "B", "in part", "MNIST"), ("c", "B", "reproduced", "")]
+BOARD = '<div id="pags-filters"></div><ul>' + "".join(CARD.format(*card) for card in CARDS) + "</ul>"
+
+
+def visible(page):
+    return [name for name, *_ in CARDS if page.locator(f"#{name}").is_visible()]
+
+
+def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, shown):
+    page = shown(BOARD, (STYLE / "board.js").read_text())
+    assert visible(page) == ["a", "b", "c"]
+    assert page.locator("output").inner_text() == "3 claims"
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert visible(page) == ["b", "c"]
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert visible(page) == ["b"]
+    assert page.locator("output").inner_text() == "1 of 3 claims"
+    page.reload()
+    assert visible(page) == ["b"]  # the address keeps the choice
+    page.locator("button").press("Enter")
+    page.wait_for_function("document.querySelector('output').textContent === '3 claims'")
+    page.select_option("select[name=data]", "strokes")
+    assert visible(page) == ["a"]
+    page.evaluate("location.hash = 'c'")  # a link to a claim that is not among the chosen
+    page.wait_for_function("!document.getElementById('c').hidden")
+
+
+def test_without_scripts_every_claim_is_there_and_no_filter(house, shown):
+    page = shown(BOARD, "", scripts=False)
+    assert visible(page) == ["a", "b", "c"]
+    assert page.locator("select").count() == 0
+
+
+def place(page):
+    return page.eval_on_selector(".pags-step", "step => step.style.backgroundPositionY")
+
+
+def test_the_walk_moves_until_it_is_stopped_and_not_for_those_who_want_no_motion(house, shown):
+    walk, script = (paths.ROOT / "book" / "walk.html").read_text(), (STYLE / "walk.js").read_text()
+    still = shown(walk, script)
+    before = place(still)
+    still.wait_for_timeout(400)
+    assert place(still) == before
+    still.focus("#pags-walk")
+    still.keyboard.press("ArrowRight")
+    assert place(still) != before
+    assert "% of the way" in still.get_attribute("#pags-walk", "aria-valuetext")
+    moving = shown(walk, script, motion="no-preference")
+    before = place(moving)
+    moving.wait_for_function("at => document.querySelector('.pags-step').style.backgroundPositionY !== at", arg=before)
+    moving.get_by_role("button", name="Pause").click()
+    before = place(moving)
+    moving.wait_for_timeout(400)
+    assert place(moving) == before
+    assert not shown(walk, "", scripts=False).locator(".pags-walk-hand").is_visible()
