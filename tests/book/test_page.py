@@ -72,6 +72,15 @@ def test_a_table_shows_plain_text_under_the_heads_of_its_first_row(shown):
     assert '<th scope="row">a &lt; b</th><td>1</td>' in html
 
 
+def test_a_folded_table_is_the_same_table_behind_its_summary(shown):
+    rows = [{"Method": "a < b", "n": 1}]
+    page.table("Two", rows)
+    page.folded("In & out", "Two", rows)
+    plain, folded = shown
+    assert folded.startswith('<details class="pags-source"><summary>In &amp; out</summary>')
+    assert plain in folded
+
+
 def test_all_settings_are_shown(shown):
     page.settings("03_tangent_fractions")
     (html,) = shown
