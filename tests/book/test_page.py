@@ -73,7 +73,7 @@ def test_a_table_shows_plain_text_under_the_heads_of_its_first_row(shown):
 
 
 def test_a_folded_table_opens_on_demand(shown):
-    page.folded_table("Look & see", "Two", [{"Method": "a", "n": 1}])
+    page.folded("Look & see", "Two", [{"Method": "a", "n": 1}])
     (html,) = shown
     assert html.startswith('<details class="pags-source"><summary>Look &amp; see</summary>')
     assert '<th scope="row">a</th><td>1</td>' in html

@@ -107,7 +107,7 @@ def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     display(HTML(html_table(caption, list(rows[0]), cells, label=caption)))
 
 
-def folded_table(summary: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def folded(summary: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """`table` in a block that opens on demand; the summary stands in its place until then."""
     from IPython.display import HTML, display
 
