@@ -242,7 +242,8 @@ def panels(*drawn: Mapping[str, Any], height: float = 3.4) -> Figure:
     """
     fig, axes = canvas(1, len(drawn), height=height, squeeze=False)
     names = list(dict.fromkeys(name for panel in drawn for name in panel["series"]))
-    own, handles = dict(zip(names, looks(names), strict=True)), {}
+    own: dict[str, Any] = dict(zip(names, looks(names), strict=True))
+    handles: dict[str, Any] = {}
     for ax, panel in zip(axes[0], drawn, strict=True):
         rest = dict(panel)
         chance = rest.pop("chance", None)
