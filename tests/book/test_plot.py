@@ -360,11 +360,11 @@ def test_pictures_in_an_svg_have_a_palette_and_their_own_colours():
     (found,) = pictures(plot.svg(plot.images({"grey": grey})))
     assert found.mode == "P"
     levels = torch.from_numpy(np.asarray(found.convert("RGB")).copy())[..., 0]
-    torch.testing.assert_close(levels / 255, grey[0], atol=0.5 / 255 + 1e-6, rtol=0)
+    torch.testing.assert_close(levels / 255, grey[0], atol=1 / 255 + 1e-6, rtol=0)
 
 
 def test_a_picture_of_many_colours_keeps_them_all():
     colours = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     (found,) = pictures(plot.svg(plot.images({"colours": colours})))
     seen = torch.from_numpy(np.asarray(found.convert("RGB")).copy()).permute(2, 0, 1)
-    torch.testing.assert_close(seen / 255, colours[0], atol=0.5 / 255 + 1e-6, rtol=0)
+    torch.testing.assert_close(seen / 255, colours[0], atol=1 / 255 + 1e-6, rtol=0)
