@@ -134,6 +134,8 @@ def test_the_package_for_students_has_no_solutions_and_begins_a_run(tmp_path):
 
 
 def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tmp_path, monkeypatch):
+    some = ["01_theory_checks", "07_exact_score"]
+    monkeypatch.setattr(chapters, "names", lambda: some)
     monkeypatch.setattr(slides, "write", lambda directory: directory.mkdir())
     monkeypatch.setattr(study, "write", lambda directory: directory.mkdir())
     folder = tmp_path / "course"
@@ -146,7 +148,7 @@ def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tm
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["README.md", "gradebook.db", "nbgrader_config.py", "pags.zip", "slides", "student", "study", "teacher"]
     )
-    assert all((folder / kind / c / f"{c}.ipynb").exists() for kind in ("student", "teacher") for c in NAMES)
+    assert all((folder / kind / c / f"{c}.ipynb").exists() for kind in ("student", "teacher") for c in some)
     compile((folder / "nbgrader_config.py").read_text(), "config", "exec")
     other = tmp_path / "other"
     other.mkdir()
@@ -185,9 +187,7 @@ def test_each_edition_has_its_folder_and_the_student_s_has_no_solution_in_any_fi
     for name, said in (("student", False), ("teacher", True)):
         first = build.build(edition=editions.named(name))
         assert first == paths.BUILD / name / "index.html"
-        files = [
-            path for path in first.parent.rglob("*") if path.is_file() and path.suffix in (".html", ".js", ".ipynb")
-        ]
+        files = [path for path in first.parent.rglob("*") if path.suffix in (".html", ".js", ".ipynb")]
         assert len(files) > 5
         for word in ("Hornswoggle", "4711"):
             found = [path.name for path in files if word.lower() in path.read_text(errors="ignore").lower()]
