@@ -246,3 +246,6 @@ def test_names_of_metrics_stand_in_code_and_folds_only(tmp_path):
     assert gates.names(tmp_path, {"fall.off", "accuracy"}) == []
     page.write_text("<p>The share fall.off.</p>")
     assert gates.names(tmp_path, {"fall.off"}) == ["page.html: shows the name of a metric, fall.off: say it in words"]
+    box = '<div class="pags-status">Earlier code made this page</div>'
+    page.write_text(f"{box}<p>The share fall.off.</p>")
+    assert gates.names(tmp_path, {"fall.off"}) == []

@@ -2,15 +2,17 @@
 
 import base64
 import itertools
+import json
 import re
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from pags import attack, attribution, nets, strokes, tangent, train
+from pags import attack, attribution, data, nets, paths, strokes, tangent, train
 from pags.book import figures, laboratory
 from pags.errors import PagsError, UsageError
 
@@ -108,6 +110,21 @@ def test_networks_of_other_sizes_are_refused(sizes):
     made = {str(i): (net(0, size=size, width=4), "") for i, size in enumerate(sizes)}
     with pytest.raises(UsageError, match="one square size"):
         laboratory.data(made, start=0, eps=EPS, steps=STEPS)
+
+
+def test_the_published_networks_are_those_that_the_chapter_has_measured():
+    page, metrics = (paths.PUBLISHED / "quick" / f"08_laboratory.{kind}" for kind in ("ipynb", "json"))
+    outputs = [out for cell in nbformat.read(page, as_version=4).cells for out in cell.get("outputs", [])]
+    shown = [out.data[figures.MIME] for out in outputs if figures.MIME in out.get("data", {})]
+    (live,) = (figure["live"]["data"] for figure in shown if "live" in figure)
+    test = data.load("strokes", "test", n=json.loads(metrics.read_text())["metrics"]["accuracy.robust"]["n"])
+    for one in live["nets"]:
+        parts, _ = read(one["widths"], one["weights"])
+        made = net(0)
+        for parameter, part in zip(made.parameters(), parts, strict=True):
+            parameter.data = torch.from_numpy(part.copy()).reshape(parameter.shape)
+        found = json.loads(metrics.read_text())["metrics"][f"accuracy.{one['name']}"]["value"]
+        assert train.correct(made, test.x, test.y).mean().item() == pytest.approx(found, abs=1e-6)
 
 
 # In the browser

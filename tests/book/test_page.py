@@ -72,6 +72,14 @@ def test_a_table_shows_plain_text_under_the_heads_of_its_first_row(shown):
     assert '<th scope="row">a &lt; b</th><td>1</td>' in html
 
 
+def test_a_folded_table_opens_on_demand(shown):
+    page.folded("Look & see", "Two", [{"Method": "a", "n": 1}])
+    (html,) = shown
+    assert html.startswith('<details class="pags-source"><summary>Look &amp; see</summary>')
+    assert '<th scope="row">a</th><td>1</td>' in html
+    assert "open" not in html.split(">")[0]
+
+
 def test_all_settings_are_shown(shown):
     page.settings("03_tangent_fractions")
     (html,) = shown

@@ -1,6 +1,8 @@
 """Figures: what they promise to a page and to a reader."""
 
+import base64
 import functools
+import io
 import itertools
 import re
 from unittest import mock
@@ -11,6 +13,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from pags.book import figures, plot
 
@@ -70,7 +73,24 @@ DRAWINGS = {
     "maps": lambda: plot.maps({"one": torch.eye(4).expand(3, 4, 4)}, titles=["1", "2", "3"]),
     "images": lambda: plot.images({"a long name": torch.rand(2, 4, 4)}),
     "references": referenced,
+    "panels": lambda: plot.panels(
+        {
+            "series": {"gradient": ([0, 1], [0, 1]), SERIES[0]: ([0, 1], [1, 0])},
+            "xlabel": "x",
+            "ylabel": "y",
+            "title": "a",
+        },
+        {"series": {"gradient": ([1, 9], [1, 2], [0, 1], [2, 3])}, "xlabel": "x", "ylabel": "z", "xscale": "log"},
+    ),
 }
+
+
+def test_a_series_looks_the_same_in_all_panels_and_the_legend_names_it_once():
+    fig = DRAWINGS["panels"]()
+    (one, other), (again,) = (ax.get_lines() for ax in fig.axes)
+    assert (one.get_color(), one.get_marker()) == (again.get_color(), again.get_marker())
+    assert one.get_color() != other.get_color()
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["gradient", SERIES[0]]
 
 
 @functools.cache
@@ -328,3 +348,23 @@ def test_words_stand_under_the_maps_that_they_belong_to():
         assert box.x0 < across < box.x1
         assert 0 < box.y0 - up < box.height
     assert fig.get_figheight() > plot.maps(maps).get_figheight()
+
+
+def pictures(svg):
+    """The PNGs in an SVG, opened."""
+    return [Image.open(io.BytesIO(base64.b64decode(png))) for png in re.findall(r"data:image/png;base64,([^\"]+)", svg)]
+
+
+def test_pictures_in_an_svg_have_a_palette_and_their_own_colours():
+    grey = torch.linspace(0, 1, 64).reshape(1, 8, 8)
+    (found,) = pictures(plot.svg(plot.images({"grey": grey})))
+    assert found.mode == "P"
+    levels = torch.from_numpy(np.asarray(found.convert("RGB")).copy())[..., 0]
+    torch.testing.assert_close(levels / 255, grey[0], atol=1 / 255 + 1e-6, rtol=0)
+
+
+def test_a_picture_of_many_colours_keeps_them_all():
+    colours = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    (found,) = pictures(plot.svg(plot.images({"colours": colours})))
+    seen = torch.from_numpy(np.asarray(found.convert("RGB")).copy()).permute(2, 0, 1)
+    torch.testing.assert_close(seen / 255, colours[0], atol=1 / 255 + 1e-6, rtol=0)

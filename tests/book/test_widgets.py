@@ -65,6 +65,14 @@ def test_a_label_cannot_end_the_script(slider):
     assert data(html)["values"] == [["</script><!--"]]
 
 
+def test_the_picture_that_a_slider_starts_with_is_on_the_page_once(slider):
+    widgets.frames(torch.rand(3, 4, 4), [0, 1, 2], alt="a", caption="", label="x", start=1)
+    html = figures.slider(slider())
+    frames = slider()["frames"]
+    assert data(html)["frames"] == [frames[0], "", frames[2]]
+    assert html.count(frames[1]) == 1
+
+
 def test_signed_frames_share_one_range():
     frames = torch.tensor([-1.0, 0.5, 2.0]).reshape(3, 1, 1).expand(3, 2, 2)
     blue, pink, red = widgets._pixels(frames, True)[:, 0, 0].astype(int)

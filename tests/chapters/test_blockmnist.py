@@ -5,7 +5,8 @@ import pages
 import pytest
 import torch
 
-from pags import attack, attribution, blocks, data, strokes, tangent, train
+from pags import PRESETS, attack, attribution, blocks, data, presets, strokes, tangent, train
+from pags.book import leaking
 
 SIZE = 6
 DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top"}
@@ -136,3 +137,42 @@ def test_embedded_bases_lie_in_their_block_and_stay_orthonormal(page):
     x = torch.rand(4, 1, 28, 28, generator=g)
     stacked = blocks.stack(x, torch.zeros(4, 1, 1, 28, 28), place)
     torch.testing.assert_close(tangent.fraction_in(large, stacked), tangent.fraction_in(small, x))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_net_is_asked_for_once_and_meets_the_adversary_of_its_kind(preset):
+    P = presets.get("05_blockmnist", preset)
+    queue = leaking.queue(P)
+    assert len(queue) == len(set(queue))
+    for _, net, eps, _ in queue:
+        assert leaking.config(P, net, eps).budgets == ((eps,) if eps else ())
+        if net in leaking.CONVS and eps:
+            assert (eps,) == leaking.configs(P)[net][1].budgets
+    assert {eps for name, net, eps, _ in queue if (name, net) == ("BlockMNIST", "mlp")} == {*leaking.budgets(P)}
+    assert leaking.TOP in {name for name, *_ in queue}
+    assert f"p = {leaking.steps(P)[-1]:g}" == leaking.TOP
+
+
+def test_a_drawn_eight_stands_beside_a_zero_or_a_one():
+    source = data.load("strokes", "test", n=60, size=28)
+    part, latents, digit = leaking.beside_eight(source, 5, torch.Generator().manual_seed(0))
+    assert (digit == 8).all()
+    assert (part.images.y < 2).all()
+    parts = blocks.split(part.images.x, 2)
+    signal, null = parts[range(5), part.place], parts[range(5), 1 - part.place]
+    for u, y, x in ((part.images.latents, part.images.y, signal), (latents, digit, null)):
+        for one, c, image in zip(u, y, x, strict=True):
+            (at,) = (source.latents == one).all(1).nonzero()[:, 0]
+            assert source.y[at] == c
+            assert torch.equal(source.x[at], image)
+
+
+def test_nets_without_a_value_are_left_out():
+    assert leaking.known([0.1, np.nan, 0.3]).tolist() == [[0.1], [0.3]]
+    assert leaking.known([np.nan]).shape == (0, 1)
+
+
+def test_the_parts_of_a_bar_fill_it():
+    fig = leaking.stacked({"one": [0.1, 0.2, 0.3, 0.4]}, ["a", "b", "c", "d"], xlabel="share")
+    widths = [bar.get_width() for bar in fig.axes[0].patches]
+    assert widths == pytest.approx([0.1, 0.2, 0.3, 0.4])

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pages
 import pytest
-import scipy.stats
 import torch
 
 from pags import PRESETS, blocks, presets, roar, stats
-from pags.book import results
+from pags.book import results, retraining
 from pags.book.page import slug
 
 CHAPTER = "06_diffroar"
@@ -19,15 +18,7 @@ CHAPTER = "06_diffroar"
 @pytest.fixture(scope="module")
 def page():
     """The functions that the page defines."""
-    names = {
-        "itertools": itertools,
-        "np": np,
-        "scipy": scipy,
-        "torch": torch,
-        "roar": roar,
-        "blocks": blocks,
-        "stats": stats,
-    }
+    names = {"itertools": itertools, "np": np, "torch": torch, "roar": roar, "blocks": blocks}
     return pages.defined(CHAPTER, names)
 
 
@@ -114,10 +105,10 @@ def test_a_quantile_removes_the_right_count_only_without_ties(page):
     assert torch.allclose(page["by_quantile"](E, 0.75), torch.tensor(0.5))
 
 
-def test_names_become_metrics(page):
+def test_names_become_metrics():
     assert slug("L∞, ε = 0.05") == "linf-0.05"
     assert slug("standard, random class") == "standard-random-class"
-    assert page["percent"](0.05) == "5 %"
+    assert retraining.percent(0.05) == "5 %"
 
 
 def test_bases_of_a_block_lie_in_its_block(page):
@@ -133,31 +124,31 @@ def noise(runs, mean=0.0):
     return mean + np.random.default_rng(0).normal(size=(runs, 400)) + np.linspace(-0.3, 0.3, runs)[:, None]
 
 
-def test_the_lowest_of_several_means_can_be_above_zero_and_below_and_neither(page):
+def test_the_lowest_of_several_means_can_be_above_zero_and_below_and_neither():
     zero = noise(3)
     cases = {3.0: [zero + 3, zero + 9], -3.0: [zero - 3, zero + 9], 0.0: [zero, zero + 9]}
     for mean, several in cases.items():
-        value, low, high = page["lowest"](several)
+        value, low, high = retraining.lowest(several)
         assert value == pytest.approx(mean + zero.mean())
         assert (low > 0, high < 0) == (mean > 0, mean < 0)
 
 
-def test_lower_ends_stand_alone_and_upper_ends_hold_together(page):
+def test_lower_ends_stand_alone_and_upper_ends_hold_together():
     one = noise(3)
-    value, low, high = page["lowest"]([one] * 5)
+    value, low, high = retraining.lowest([one] * 5)
     alone = stats.crossed_interval(one)
     assert (value, low) == (alone.value, alone.low)
     assert high == pytest.approx(stats.crossed_interval(one, level=0.99).high)
 
 
-def test_two_runs_are_told_apart_as_in_results(page):
+def test_two_runs_are_told_apart_as_in_results():
     two = noise(2)
     metric = stats.summary(two)._asdict()
-    assert page["around"](two, 0.95)[1:] == pytest.approx(results.limits(metric), rel=1e-3)
-    assert page["interval"](metric) == (metric["value"], *sorted(two.mean(1)))
-    assert page["curve"]([10, 20], [metric, metric])[2] == (min(metric["each"]),) * 2
-    assert page["lines"](2) == "both of two runs"
-    assert page["lines"](1).endswith("not for other runs")
+    assert retraining.around(two, 0.95)[1:] == pytest.approx(results.limits(metric), rel=1e-3)
+    assert retraining.interval(metric) == (metric["value"], *sorted(two.mean(1)))
+    assert retraining.curve([10, 20], [metric, metric])[2] == (min(metric["each"]),) * 2
+    assert retraining.lines(2) == "both of two runs"
+    assert retraining.lines(1).endswith("not for other runs")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +172,21 @@ def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     assert config.images_size == {"strokes": 32, "fashion_mnist": 28}[config.images]
 
 
-def test_a_rank_correlation_is_of_the_points_of_one_run(page):
+def test_a_rank_correlation_is_of_the_points_of_one_run():
     a = np.array([[1.0, 1.0], [2.0, 5.0], [3.0, 2.0], [9.0, 3.0]])  # (points, runs)
     b = np.array([[0.0, 4.0], [0.1, 1.0], [0.2, 3.0], [0.3, 2.0]])
-    assert page["rank_correlations"](a, b) == pytest.approx([1, -1])
+    assert retraining.rank_correlations(a, b) == pytest.approx([1, -1])
+
+
+def test_the_plan_ranks_each_net_and_trains_on_both_ends_of_every_order():
+    P = presets.get(CHAPTER, "quick")
+    plan = retraining.plan(P, colours=1)
+    for where, orders in plan.schemes.items():
+        assert {net for net, _ in orders.values()} <= plan.nets[where].keys()
+    for where, scheme, share, top, tag, r in plan.queue:
+        assert scheme in plan.schemes[where] or scheme == "tangent space"
+        assert r < plan.repeat[where]
+        if where != "digits":
+            assert (where, scheme, share, not top, tag, r) in plan.queue
+    assert len(retraining.plan(P, colours=3).queue) == len(plan.queue) + 4 * len(retraining.conv_shares(P))
+    assert len(plan.repeated(plan.nets)) == sum(len(g) * plan.repeat[w] for w, g in plan.nets.items())

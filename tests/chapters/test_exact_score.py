@@ -5,21 +5,20 @@ import math
 import numpy as np
 import pages
 import pytest
-import scipy.special
 import torch
 
 from pags import denoise, robustness, tangent
+from pags.book import exact
 
 CHAPTER = "07_exact_score"
-FUNCTIONS = {"estimate", "preconditioning", "log_odds", "log_odds_gradient", "check_points", "check_share"}
+FUNCTIONS = {"estimate", "preconditioning", "log_factor", "check_points", "check_share"}
 FUNCTIONS |= {"check_odds", "check_between", "check_bent"}
-FUNCTIONS |= {"log_factor", "step_factor", "chosen", "null"}
 
 
 @pytest.fixture(scope="module")
 def page():
     """The functions that need no run."""
-    names = {"np": np, "scipy": scipy, "torch": torch, "tangent": tangent}
+    names = {"np": np, "torch": torch, "tangent": tangent}
     return pages.defined(CHAPTER, names, functions=FUNCTIONS)
 
 
@@ -134,11 +133,11 @@ def test_the_page_and_the_library_agree_on_the_preconditioning(page):
     assert all(map(torch.equal, page["preconditioning"](sigma, 0.5), denoise.preconditioning(sigma, 0.5)))
 
 
-def test_log_odds_of_two_classes_are_the_difference_of_their_logits(page):
+def test_log_odds_of_two_classes_are_the_difference_of_their_logits():
     net, y = torch.nn.Linear(3, 2), torch.tensor([0, 1])
     x = torch.zeros(2, 3)
     difference = net.weight[0] - net.weight[1]
-    found = page["log_odds_gradient"](net, x, y)
+    found = exact.log_odds_gradient(net, x, y)
     torch.testing.assert_close(found, torch.stack([difference, -difference]).detach())
 
 
@@ -158,18 +157,18 @@ def test_steps_of_equal_length_have_the_factor_of_the_gradient(page):
     gradient = torch.randn(1, 30, generator=g).expand(20_000, -1)
     steps = robustness.on_and_off(basis, torch.ones(20_000, 30), size=0.1, generator=g)
     on, off = ((gradient * step).sum(1).abs() for step in steps)
-    by_steps = page["step_factor"](off, on, 30, 3).mean().item()
+    by_steps = exact.step_factor(off, on, 30, 3).mean().item()
     assert by_steps == pytest.approx(page["log_factor"](basis[:1], gradient[:1]).item(), abs=0.07)
 
 
-def test_a_strength_is_chosen_on_the_other_half_and_never_at_an_end(page):
+def test_a_strength_is_chosen_on_the_other_half_and_never_at_an_end():
     values = torch.tensor([[9.0, 9, 9, 9], [1, 5, 2, 6], [3, 0, 4, 1], [8, 8, 8, 8]])
-    peak, best = page["chosen"](values)
+    peak, best = exact.chosen(values)
     assert best == [1, 2]  # even images by the odd ones, which the second row has highest; and the reverse
     assert peak.tolist() == [1, 0, 2, 1]
 
 
-def test_the_null_is_the_likeness_with_other_images(page):
+def test_the_null_is_the_likeness_with_other_images():
     S = torch.eye(4)
-    null = page["null"](lambda s, b: (s * b).sum(1), S, S)
+    null = exact.null(lambda s, b: (s * b).sum(1), S, S)
     assert torch.equal(null, torch.zeros(4))

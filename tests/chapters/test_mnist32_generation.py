@@ -115,18 +115,6 @@ def test_an_autoencoder_learns_dark_images_instead_of_black():
 # The exercises: a solution passes its check, a wrong answer does not
 
 
-def test_weights(capsys):
-    page, space = defined("check_weights", "verdict")
-    assert page.check_weights(pages.answers(space, "ex-02-weights")["my_weights"])
-    assert "not yet" not in capsys.readouterr().out
-    assert not page.check_weights(vae.stratified_weights)
-    assert capsys.readouterr().out.count("not yet") == 1  # right but for the even spread
-    assert page.check_weights(lambda n, size: pages.answers(space, "ex-02-weights")["my_weights"](n, size).double())
-    assert not page.check_weights(lambda n, size: torch.ones(n))
-    assert not page.check_weights(lambda n, size: torch.full((n, n), 1 / n))
-    assert "not yet  image i has weight" in capsys.readouterr().out
-
-
 def test_beta(tmp_path):
     digits = data.load("strokes", "train", n=64)
     make = partial(artifacts.cached, seed=0, directory=tmp_path)

@@ -252,7 +252,7 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
     )
     if changed:
         commit = f" (commit {run['commit'][:10]})" if run.get("commit") else ""
-        line += f"\n\n**Earlier code made this page**{commit}: numbers and text are those of that run. "
+        line += f"\n\n**{gates.EARLIER}**{commit}: numbers and text are those of that run. "
         named = [f"`{one}`" if "." in one else one for one in changed[:MOST]]
         more = [f"{len(changed) - MOST} more modules"] if len(changed) > MOST else []
         line += f"Changed since: {', '.join(named + more)}."

@@ -30,7 +30,8 @@ INPUT = """
 SCRIPT = """
 (() => {
   const root = document.getElementById("NAME"), data = DATA;
-  const picture = root.querySelector("img"), sliders = [...root.querySelectorAll("input")];
+  const picture = root.querySelector("img"), first = picture.src;
+  const sliders = [...root.querySelectorAll("input")];
   const show = () => {
     let at = 0;
     const said = sliders.map((slider, i) => {
@@ -40,7 +41,7 @@ SCRIPT = """
       slider.nextElementSibling.textContent = value;
       return data.names[i] + " " + value;
     });
-    picture.src = data.frames[at];
+    picture.src = data.frames[at] || first;
     picture.alt = data.alt + " (" + said.join(", ") + ")";
   };
   sliders.forEach(slider => slider.addEventListener("input", show));
@@ -109,7 +110,9 @@ def slider(content: dict) -> str:
     )
     first = sum(at * math.prod(map(len, values[i + 1 :])) for i, at in enumerate(start))
     pixels = f"width:{content['width']}px;image-rendering:pixelated" if content["width"] else ""
-    data = json.dumps({key: content[key] for key in ("frames", "values", "names", "alt")}).replace("<", r"\u003c")
+    said = {key: content[key] for key in ("values", "names", "alt")}
+    others = [frame if i != first else "" for i, frame in enumerate(frames)]  # the first is in the picture already
+    data = json.dumps({"frames": others} | said).replace("<", r"\u003c")
     picture = _picture(frames[first], content["alt"], pixels)
     body = f'<div id="{name}">{picture}<div style="{COLUMNS}">{inputs}</div></div>'
     return f"{body}<script>{SCRIPT.replace('NAME', name).replace('DATA', data)}</script>"

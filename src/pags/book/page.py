@@ -107,6 +107,15 @@ def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     display(HTML(html_table(caption, list(rows[0]), cells, label=caption)))
 
 
+def folded(summary: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """`table` in a block that opens on demand; the summary stands in its place until then."""
+    from IPython.display import HTML, display
+
+    cells = [[escape(str(cell)) for cell in row.values()] for row in rows]
+    inside = html_table(caption, list(rows[0]), cells, label=caption)
+    display(HTML(f'<details class="pags-source"><summary>{escape(summary)}</summary>{inside}</details>'))
+
+
 def html_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, label: str) -> str:
     """A table whose cells are HTML; it scrolls in itself where the page is narrow, also from the keyboard."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)

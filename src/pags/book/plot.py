@@ -5,6 +5,7 @@ the page as one SVG image with an alternative text. The SVG carries both palette
 dark. Methods keep their colour, line style and marker throughout the book, so figures also read without colour.
 """
 
+import base64
 import functools
 import inspect
 import io
@@ -28,6 +29,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.legend import Legend  # noqa: E402
 from matplotlib.patheffects import withStroke  # noqa: E402
 from matplotlib.text import Annotation, Text  # noqa: E402
+from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from pags.book import figures  # noqa: E402
@@ -87,7 +89,10 @@ HATCHES = ["", "///", "..", "xxx", "---", "\\\\\\", "|||", "+++", "o", "*", "/",
 # Blue is negative, red positive; the blue end is much the darker one, so that a grey print still tells them apart.
 BLUE_RED = ["#08245c", "#2f6db5", "#a9c8e6", "#f7f7f7", "#f9c0a8", "#ef7350", "#d42a1c"]
 SIGNED = LinearSegmentedColormap.from_list("signed", BLUE_RED)
+SHADES = 32  # of a map, between zero and either end: more are not seen, and cost a page its weight
 MAGNITUDE = LinearSegmentedColormap.from_list("magnitude", ["#f7f7f7", "#f6c9a0", "#c85a54", "#5b2a63", "#150c2e"])
+
+PNG = re.compile(r"data:image/png;base64,([^\"]+)")
 
 RC = {
     "mathtext.fontset": "dejavusans",
@@ -226,17 +231,33 @@ def curves(
     height: float = 3.4,
 ) -> Figure:
     """Lines with bands: `series` maps a name to (x, y) or (x, y, low, high). Markers thin out on long lines."""
-    fig, ax = canvas(height=height)
-    for (name, (x, y, *ends)), look in zip(series.items(), looks(list(series)), strict=True):
-        ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **look)
-        if len(ends) == 2 and ends[0] is not None:
-            band(ax, x, ends[0], ends[1], look)
-    if chance is not None:
-        reference(ax, chance, f"chance {chance:.3f}")
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
-    ax.grid(axis="y")
-    if len(series) > 1:
-        legend(fig)
+    shown = {"series": series, "xlabel": xlabel, "ylabel": ylabel, "chance": chance, "xscale": xscale, "yscale": yscale}
+    return panels(shown, height=height)
+
+
+def panels(*drawn: Mapping[str, Any], height: float = 3.4) -> Figure:
+    """What `curves` draws, side by side under one legend: a mapping of its arguments, but the height, for each panel.
+
+    A name looks the same in all of them; a panel may have a `title`.
+    """
+    fig, axes = canvas(1, len(drawn), height=height, squeeze=False)
+    names = list(dict.fromkeys(name for panel in drawn for name in panel["series"]))
+    own: dict[str, Any] = dict(zip(names, looks(names), strict=True))
+    handles: dict[str, Any] = {}
+    for ax, panel in zip(axes[0], drawn, strict=True):
+        rest = dict(panel)
+        chance = rest.pop("chance", None)
+        for name, (x, y, *ends) in rest.pop("series").items():
+            (line,) = ax.plot(_array(x), _array(y), label=name, markevery=max(1, len(x) // 12), **own[name])
+            handles.setdefault(name, line)
+            if len(ends) == 2 and ends[0] is not None:
+                band(ax, x, ends[0], ends[1], own[name])
+        if chance is not None:
+            reference(ax, chance, f"chance {chance:.3f}")
+        ax.set(**rest)
+        ax.grid(axis="y")
+    if len(names) > 1:
+        legend(fig, handles=list(handles.values()))
     return fig
 
 
@@ -285,7 +306,8 @@ def maps(
     pooled = {"column": (0, 2, 3), "row": (1, 2, 3), "all": None}[share]
     scaled = values / np.maximum(np.quantile(np.abs(values), quantile, axis=pooled, keepdims=True), 1e-30)
     cmap, low, ticks = (SIGNED, -1, ["negative", "0", "positive"]) if symmetric else (MAGNITUDE, 0, ["0", "large"])
-    colours = cmap((np.clip(scaled if symmetric else np.abs(scaled), low, 1) - low) / (1 - low))  # (r, n, h, w, 4)
+    seen = np.round(np.clip(scaled if symmetric else np.abs(scaled), low, 1) * SHADES) / SHADES
+    colours = cmap((seen - low) / (1 - low))  # (r, n, h, w, 4)
     above = {} if images is None else {"image": _colour(images)}
     fig, (left, bottom, width) = _grid(above | dict(zip(rows, colours, strict=True)), titles, foot=0.42, below=below)
     bar = fig.add_axes((left, bottom, width, 0.1 / fig.get_figheight()))
@@ -323,11 +345,24 @@ def svg(fig: Figure) -> str:
         fig.savefig(out := io.StringIO(), format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     close(fig)
     text = out.getvalue()
+    text = PNG.sub(_with_palette, text)
     text = re.sub(r"\d+\.\d{4,}", lambda m: f"{float(m[0]):.5g}", text[text.index("<svg") :])  # a third of the size
     for i, light in enumerate(DARK):
         text = text.replace(light, f"var(--c{i},{light})")
     dark = ";".join(f"--c{i}:{colour}" for i, colour in enumerate(DARK.values()))
     return text.replace(">", f"><style>@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>", 1)
+
+
+def _with_palette(match: re.Match[str]) -> str:
+    """The PNG of a match of `PNG` with a palette, the same in half the bytes; as it was if its colours are too many."""
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(match[1]))).convert("RGBA"))
+    colours, at = np.unique(picture.reshape(-1, 4), axis=0, return_inverse=True)
+    if len(colours) > 256 or (colours[:, 3] < 255).any():
+        return match[0]
+    small = Image.fromarray(at.reshape(picture.shape[:2]).astype(np.uint8))
+    small.putpalette(colours[:, :3].tobytes())
+    small.save(out := io.BytesIO(), format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
 
 
 def _part(fig: Figure) -> None:

@@ -11,11 +11,11 @@ from pags.train import Schedule
 class Laboratory:
     """Four perceptrons on strokes, whose tangent spaces are known; all are shown and measured in half precision."""
 
-    train: int = sizes(4000, 20_000, 60_000)  # images
-    test: int = sizes(1000, 2000, 10_000)
-    explain: int = sizes(200, 500, 2000)  # of the test images; gradients, attacks and changes are measured at them
+    train: int = sizes(4000, 20_000, 20_000, 60_000)  # images
+    test: int = sizes(1000, 2000, 2000, 10_000)
+    explain: int = sizes(200, 500, 500, 2000)  # of the test images; gradients, attacks and changes are measured at them
     net: classify.Config = classify.Config(
-        schedule=Schedule(epochs=sizes(8, 10, 20), batch=64, lr=1e-3), net="narrow_mlp", dropout=False, pgd_steps=5
+        schedule=Schedule(epochs=sizes(8, 10, 10, 20), batch=64, lr=1e-3), net="narrow_mlp", dropout=False, pgd_steps=5
     )
     robust: float = 2.0  # budget of the training against PGD, an L2 length in pixel units
     penalty: float = 100.0  # weight of the gradient's norm for the net that is regularised too much

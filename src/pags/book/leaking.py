@@ -1,0 +1,133 @@
+"""Which nets chapter 05 trains on blocks, two drawings of its own, and how it pools nets of one kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from pags import blocks, classify, data
+from pags.book import plot
+from pags.presets.blockmnist import BlockMnist
+
+NETS = {"mlp": "MLP", "lenet": "LeNet", "resnet": "ResNet18"}
+CONVS = ("resnet", "lenet")
+TOP = "p = 1"  # BlockMNIST-Top
+Key = tuple[str, str, float, int]  # variant of the data, kind of net, the adversary's budget or 0, repetition
+
+
+def steps(P: BlockMnist) -> list[float]:
+    """The probabilities that the signal is on top."""
+    return sorted({0.5, *P.p_top, 1.0})
+
+
+def configs(P: BlockMnist) -> dict[str, tuple[classify.Config, classify.Config]]:
+    """The standard and the robust training of each kind of net."""
+    longer = replace(P.mlp.schedule, epochs=P.longer * P.mlp.schedule.epochs, stop=None)
+    return {
+        "mlp": (P.mlp, P.mlp_robust),
+        "lenet": (P.lenet, P.lenet_robust),
+        "resnet": (P.resnet, P.resnet_robust),
+        "longer": (replace(P.mlp, schedule=longer), P.mlp_robust),
+        "decayed": (replace(P.mlp, schedule=replace(P.mlp.schedule, weight_decay=P.decay)), P.mlp_robust),
+        "harder": (P.harder, P.harder_robust),  # more classes or blocks
+    }
+
+
+def config(P: BlockMnist, net: str, eps: float) -> classify.Config:
+    """The training of a net: standard, or against the budget eps."""
+    ordinary, robust = configs(P)[net]
+    return replace(robust, budgets=(eps,)) if eps else ordinary
+
+
+def budgets(P: BlockMnist) -> list[float]:
+    """The adversary's budgets of the sweep over MLPs."""
+    return sorted({0.0, *P.eps, P.mlp_robust.budgets[0]})
+
+
+def queue(P: BlockMnist) -> list[Key]:
+    """The nets of the page, the slowest first."""
+    R, conv = range(P.repetitions), range(P.conv_repetitions)
+    own = {net: robust.budgets[0] for net, (_, robust) in configs(P).items()}
+    plain = [f"p = {p:g}" for p in steps(P) if p != 0.5] + ["blank null block", "other null blocks"]
+    found = [
+        *[("BlockMNIST", net, eps, r) for eps in (1, 0) for net in CONVS for r in conv],
+        *[("BlockMNIST", "mlp", eps, r) for eps in reversed(budgets(P)) for r in R],
+        *[
+            (name, "harder", eps, r)
+            for name in ("ten classes", *[f"{m} blocks" for m in P.blocks])
+            for eps in (P.many_eps, 0.0)
+            for r in R
+        ],
+        *[("drawn", "mlp", eps, r) for eps in (0.0, own["mlp"]) for r in R],
+        *[(TOP, net, 0.0, r) for net in CONVS for r in conv],
+        *[("BlockMNIST", net, 0.0, r) for net in ("longer", "decayed") for r in R],
+        *[(name, "mlp", 0.0, r) for name in plain for r in R],
+    ]
+    return [(name, net, float(own[net] if net in CONVS and eps else eps), r) for name, net, eps, r in found]
+
+
+def beside_eight(source: data.Dataset, n: int, generator: torch.Generator) -> tuple[blocks.Blocks, Tensor, Tensor]:
+    """A drawn 0 or 1 beside a drawn 8, n times: the images, and latents (n, k) and digits (n,) of the null blocks."""
+    assert source.latents is not None  # the strokes have them
+    signal, eight = (source.y < 2).nonzero().squeeze(1)[:n], (source.y == 8).nonzero().squeeze(1)
+    null = eight[torch.randint(len(eight), (n,), generator=generator)]
+    place = blocks.places(n, generator=generator)
+    x = blocks.stack(source.x[signal], source.x[null][:, None], place)
+    images = data.dataset("blocks of strokes", source.split, x, source.y[signal], 2, source.latents[signal])
+    return blocks.Blocks(images, place, 2), source.latents[null], source.y[null]
+
+
+def known(values) -> np.ndarray:
+    """The values of the nets that have one, (nets, 1): the others are nan."""
+    values = np.asarray(values, dtype=float).reshape(-1, 1)
+    return values[np.isfinite(values[:, 0])]
+
+
+def curve(at: Sequence[float], found: Sequence[Mapping]) -> tuple:
+    """(x, y, low, high) of metrics; none where there is no interval."""
+    return at, *([m[part] for m in found] for part in ("value", "low", "high"))
+
+
+def specimens(test: blocks.Blocks) -> Figure:
+    """The null block with its sizes, and three images of each class with the signal block framed."""
+    fig, axes = plot.canvas(1, 7, height=2.35, width_ratios=[2.3, *[1] * 6])
+    axes[0].imshow(1 - blocks.patch()[0], cmap="gray", vmin=0, vmax=1)
+    arrow = {"arrowstyle": "<->", "color": "#0069a8", "shrinkA": 0, "shrinkB": 0}
+    for a, b in (((4.5, 1.5), (22.5, 1.5)), ((13.5, 26), (22.5, 26))):
+        axes[0].annotate("", a, b, arrowprops=arrow)
+    for x, y, text in ((13.5, 1.0, "18"), (18, 25.4, "9")):
+        axes[0].text(x, y, text, color="#0069a8", ha="center", va="bottom", fontsize=9)
+    axes[0].set_title("null block")
+    picked = [int(i) for c in (0, 1) for i in (test.images.y == c).nonzero()[:3]]
+    for i, ax in zip(picked, axes[1:], strict=True):
+        ax.imshow(test.images.x[i, 0], cmap="gray", vmin=0, vmax=1)
+        corner = (0.5, 28 * int(test.place[i]) + 0.5)
+        ax.add_patch(Rectangle(corner, 26, 26, fill=False, edgecolor="#ff9352", linewidth=1.8))
+        ax.set_title(f"class {int(test.images.y[i])}")
+    for ax in axes:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    return fig
+
+
+def stacked(shares: Mapping[str, Sequence[float]], parts: Sequence[str], *, xlabel: str) -> Figure:
+    """A bar of length one for each name, made of its shares of the four parts."""
+    looks = [("#0069a8", ""), ("#007d5c", "..."), ("#c04a00", "///"), ("#6b7684", "xxx")]
+    fig, ax = plot.canvas(height=2.3)
+    for row, own in enumerate(shares.values()):
+        left = 0.0
+        for share, (colour, hatch) in zip(own, looks, strict=True):
+            ax.barh(row, share, 0.6, left=left, color=colour, hatch=hatch, edgecolor=plot.PAPER, linewidth=0.8)
+            left += share
+    ax.set_yticks(range(len(shares)), shares)
+    ax.set(xlim=(0, 1), ylim=(len(shares) - 0.5, -0.5), xlabel=xlabel)
+    handles = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor=plot.PAPER, label=part)
+        for part, (colour, hatch) in zip(parts, looks, strict=True)
+    ]
+    fig.legend(handles=handles, loc="outside upper left", ncols=2)
+    return fig

@@ -1,0 +1,79 @@
+"""What a net's input gradient is taken of, and how like the score each of these gradients is.
+
+Axes: n images, c classes, m noise levels, s images with a known score. Srinivas et al. 2023 take the sum of all logits
+(released code), Bordt et al. 2022 and Shah et al. 2021 the predicted logit. Call `net.eval()` first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pags.train import Schedule
+
+Output = Callable[[Tensor], Tensor]  # logits (n, c) to a number for each image (n,)
+OTHERS = 3  # images whose scores make a null
+
+
+def total(logits: Tensor) -> Tensor:
+    """The sum of all logits."""
+    return logits.sum(1)
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """The largest logit."""
+    return logits.amax(1)
+
+
+def evidence(logits: Tensor) -> Tensor:
+    """The logarithm of the sum of their exponentials: log p(x) of the energy model that shares the logits."""
+    return logits.logsumexp(1)
+
+
+def margin(logits: Tensor) -> Tensor:
+    """The largest logit minus the next."""
+    first, second = logits.topk(2, dim=1).values.T
+    return first - second
+
+
+OUTPUTS: dict[str, Output] = {
+    "sum of logits": total,
+    "predicted logit": predicted,
+    "log-sum-exp": evidence,
+    "margin": margin,
+}
+
+
+def gradient(net: nn.Module, x: Tensor, of: Output, *, batch: int = 250) -> Tensor:
+    """The gradient of one output at the images x (n, ...), like x; parameters get none."""
+    parts = []
+    for part in x.split(batch):
+        part = part.detach().requires_grad_()
+        parts.append(torch.autograd.grad(of(net(part)).sum(), part)[0])
+    return torch.cat(parts)
+
+
+def likenesses(
+    net: nn.Module, x: Tensor, scores: Mapping[float, Tensor], compare: Callable[[Tensor, Tensor], Tensor]
+) -> dict[tuple[str, float], Tensor]:
+    """By output and noise level, (2, s): how like the score (s, ...) the gradient at x (s, ...) is, and its null.
+
+    The null is the mean over the scores of the `OTHERS` images before; a sentence may speak of the difference.
+    ValueError for scores of one image, which leave none for a null.
+    """
+    found = {}
+    for name, of in OUTPUTS.items():
+        E = gradient(net, x, of)
+        for sigma, score in scores.items():
+            if not 2 <= len(score) == len(x):
+                raise ValueError(f"{len(score)} scores for {len(x)} images: give as many, and two at least")
+            others = [compare(E, score.roll(i, 0)) for i in range(1, min(OTHERS, len(score) - 1) + 1)]
+            found[name, sigma] = torch.stack([compare(E, score), torch.stack(others).mean(0)]).cpu()
+    return found
+
+
+def lengthened(schedule: Schedule, epochs: int) -> Schedule:
+    """The schedule with so many epochs, its drops at the same shares of them: the axis "how long was it trained"."""
+    drops = tuple(round(drop * epochs / schedule.epochs) for drop in schedule.drops if drop < schedule.epochs)
+    return replace(schedule, epochs=epochs, drops=drops)
