@@ -240,7 +240,7 @@ WAYS = {
     "pags course course": starts,
     "pags slides slides": starts,
     "pags study page study": starts,
-    "pags study analyse answers/*.csv": starts,
+    "pags study analyse 'answers/*.csv'": starts,
     "pags build --preset standard": starts,
     "pags build --preset best": starts,
     "pags build --release": starts,
