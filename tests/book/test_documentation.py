@@ -19,7 +19,7 @@ import torch
 from pags import artifacts, data, paths, sweep
 from pags.book import build, chapters, cli, results, runner
 
-PAGES = [paths.ROOT / "README.md", paths.ROOT / "book" / "how_to_run.md"]
+PAGES = [paths.ROOT / "README.md", *(paths.ROOT / "book" / f"how_to_{what}.md" for what in ("run", "teach"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:pags|make|pip|python|conda|papermill|jupytext|jupyter|dask|source) [^`]+)`")
 
@@ -209,6 +209,9 @@ def starts(copy, command):
         patch.setattr("pags.blocks.export", lambda settings, *_: begun.append(settings))
         patch.setattr(build, "assemble", lambda source, preset, **_: begun.append(preset))
         patch.setattr(build, "pages", lambda source, out: sys.exit(0))
+        for name in ("course", "slides", "study"):  # test_course.py, test_slides.py and test_study.py make them
+            patch.setattr(f"pags.book.{name}.write", lambda directory, *_: begun.append(directory) or directory)
+        patch.setattr("pags.book.study.analyse", lambda files: begun.append(list(files)) or "")
         patch.setattr(paths, "BUILD", copy.root / "build")
         patch.setattr(paths, "HTML", copy.root / "build" / "html")
         with pytest.raises(SystemExit) as left:
@@ -232,6 +235,12 @@ WAYS = {
     "pags status": runs,
     "pags claims": runs,
     "pags build": starts,  # test_book_whole.py builds the book
+    "pags build --edition student": starts,
+    "pags build --edition teacher": starts,
+    "pags course course": starts,
+    "pags slides slides": starts,
+    "pags study page study": starts,
+    "pags study analyse 'answers/*.csv'": starts,
     "pags build --preset standard": starts,
     "pags build --preset best": starts,
     "pags build --release": starts,

@@ -40,9 +40,9 @@ PAGE = """\
 <link rel="stylesheet" href="deck.css">
 </head>
 <body>
-<main class="reveal"><div class="slides">
+<main><div class="reveal"><div class="slides">
 {slides}
-</div></main>
+</div></div></main>
 <script>window.MathJax = {{startup: {{typeset: true}}, options: {{enableMenu: false}}}};</script>
 <script src="mathjax/tex-mml-chtml.js"></script>
 <script src="reveal/reveal.js"></script>
@@ -61,6 +61,7 @@ MathJax.startup.promise.then(() => document.querySelectorAll(".slides > section"
 </html>
 """
 STYLE = """\
+html, body, main { height: 100%; margin: 0; }
 body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 .reveal { font-size: 27px; line-height: 1.35; }
 .reveal .slides { text-align: left; }

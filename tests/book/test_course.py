@@ -1,0 +1,231 @@
+"""Editions and the course: nothing that a student gets holds a solution, and a grader's cells are as it wants them."""
+
+import ast
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import jsonschema
+import nbformat
+import pytest
+import test_book
+from nbformat import v4
+
+from pags import paths
+from pags.book import build, chapters, cli, course, editions, exercises, plain, slides, study
+from pags.errors import UsageError
+
+NAMES = chapters.names()
+KNOWN = plain.names()
+# nbgrader's nbgraderformat/v3.json, and what its validator asks beyond it
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "schema_version": {"type": "integer", "minimum": 3, "maximum": 3},
+        **{name: {"type": "boolean"} for name in ("grade", "locked", "solution", "task")},
+        "grade_id": {"type": "string", "pattern": r"^[a-zA-Z0-9_\-]+$"},
+        "points": {"type": "number", "minimum": 0},
+    },
+    "required": ["schema_version", "grade", "locked", "solution"],
+    "additionalProperties": False,
+}
+
+
+def words(text):
+    """The text without blanks, marks and line ends."""
+    return re.sub(r"[\s\\]+", "", text)
+
+
+def secrets(chapter):
+    """What must be nowhere: the code between the marks and the answer in words, of each exercise."""
+    for one in exercises.read(chapter):
+        for code in re.findall(f"{exercises.BEGIN}\n(.*?)\n *{exercises.END}", exercises.marked(one), re.DOTALL):
+            yield one.label, words(code)
+        yield one.label, words(plain.plain(one.answer, KNOWN))[:60]
+
+
+def leaks(chapter, text):
+    """The exercises whose solution stands in a text."""
+    text = words(text)
+    return [label for label, secret in secrets(chapter) if secret in text]
+
+
+def whole(notebook):
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+@pytest.fixture(params=NAMES)
+def pair(request):
+    """A chapter with the notebooks of the teacher and of the student."""
+    return request.param, course.teacher(request.param, KNOWN), course.student(request.param, KNOWN)
+
+
+def test_students_get_everything_but_the_solutions(pair):
+    chapter, teacher, student = pair
+    assert leaks(chapter, whole(student)) == []
+    assert len(set(leaks(chapter, whole(teacher)))) == len(exercises.read(chapter))
+    assert len(teacher.cells) == len(student.cells)
+    for given, own in zip(student.cells, teacher.cells, strict=True):
+        if not own.metadata.get("nbgrader", {}).get("solution"):
+            assert given.source == own.source
+    nbformat.validate(student)
+    for cell in student.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            ast.parse(cell.source)
+        assert not re.search(r"\{[a-z:]+\}`|^[:`]{3,}\{", cell.source if cell.cell_type == "markdown" else "", re.M)
+    assert "zip" in student.cells[0].source
+
+
+def test_the_grader_s_cells_are_what_its_schema_and_its_validator_ask_for(pair):
+    _, teacher, student = pair
+    for notebook in (teacher, student):
+        seen = set()
+        for cell in notebook.cells:
+            if "nbgrader" not in cell.metadata:
+                assert exercises.BEGIN not in cell.source
+                continue
+            own = cell.metadata["nbgrader"]
+            jsonschema.validate(own, SCHEMA)
+            assert own["grade_id"] not in seen
+            seen.add(own["grade_id"])
+            assert ("points" in own) == own["grade"]
+            assert cell.cell_type == "code" or own["grade"] == own["solution"]
+            assert not (own["solution"] and own["locked"])
+    tests = [cell for cell in student.cells if cell.metadata.get("nbgrader", {}).get("grade_id", "").endswith("-test")]
+    assert len(tests) >= 5
+    assert all(cell.metadata["nbgrader"]["locked"] and cell.source.startswith("graded(") for cell in tests)
+
+
+def test_a_test_cell_fails_for_the_stub_and_for_a_wrong_answer_and_passes_for_the_right_one(capsys):
+    space = {}
+    exec(course.GRADED, space)
+
+    def check(value):
+        print("right" if value == 3 else "not yet: it is not 3")
+
+    space["graded"](check, 3)
+    assert capsys.readouterr().out == "right\n"
+    with pytest.raises(AssertionError):
+        space["graded"](check, 4)
+    with pytest.raises(AssertionError):
+        space["graded"](lambda value: None, 3)  # a check that says nothing
+    with pytest.raises(NotImplementedError):
+        exec(exercises.cleared(f"{exercises.BEGIN}\n3\n{exercises.END}"), {})
+
+
+def test_the_package_for_students_has_no_solutions_and_begins_a_run(tmp_path):
+    with zipfile.ZipFile(io.BytesIO(course.package())) as archive:
+        archive.extractall(tmp_path)
+    for chapter in NAMES:
+        text = (tmp_path / "notebooks" / f"{chapter}.md").read_text()
+        assert "{solution}" not in text
+        assert leaks(chapter, text) == []
+    code = "from pags.book import results; import pags; print(pags.__file__); print(results.begin('07_exact_score'))"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
+    words_ = [sys.executable, "-c", code]
+    done = subprocess.run(words_, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert str(tmp_path) in done.stdout
+    assert "preset quick" in done.stdout
+
+
+def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tmp_path, monkeypatch):
+    some = ["01_theory_checks", "07_exact_score"]
+    monkeypatch.setattr(chapters, "names", lambda: some)
+    monkeypatch.setattr(slides, "write", lambda directory: directory.mkdir())
+    monkeypatch.setattr(study, "write", lambda directory: directory.mkdir())
+    folder = tmp_path / "course"
+    course.write(folder)
+    (folder / "gradebook.db").write_text("marks")
+    (folder / "student" / "07_exact_score" / "old.txt").write_text("old")
+    course.write(folder)
+    assert (folder / "gradebook.db").read_text() == "marks"
+    assert not (folder / "student" / "07_exact_score" / "old.txt").exists()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["README.md", "gradebook.db", "nbgrader_config.py", "pags.zip", "slides", "student", "study", "teacher"]
+    )
+    assert all((folder / kind / c / f"{c}.ipynb").exists() for kind in ("student", "teacher") for c in some)
+    compile((folder / "nbgrader_config.py").read_text(), "config", "exec")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="holds no course"):
+        course.write(other)
+
+
+SOLVED = """# The title
+
+:::::{exercise} A sum
+:label: ex-sum
+
+**Difficulty** ●○○ · **about 5 minutes**
+
+Write `total(x)`. See {numref}`fig-slide`.
+:::::
+
+:::::{solution} ex-sum
+:label: sol-sum
+:class: dropdown
+
+Hornswoggle.
+
+```python
+def total(x):
+    return x.sum() + 0 * 4711
+```
+:::::
+"""
+
+
+def test_each_edition_has_its_folder_and_the_student_s_has_no_solution_in_any_file(house, monkeypatch):
+    test_book.put(paths.EXECUTED, paths.RESULTS, "quick")
+    nbformat.write(test_book.chapter(SOLVED), paths.EXECUTED / "quick" / "01_good.ipynb")
+    for name, said in (("student", False), ("teacher", True)):
+        first = build.build(edition=editions.named(name))
+        assert first == paths.BUILD / name / "index.html"
+        files = [path for path in first.parent.rglob("*") if path.suffix in (".html", ".js", ".ipynb")]
+        assert len(files) > 5
+        for word in ("Hornswoggle", "4711"):
+            found = [path.name for path in files if word.lower() in path.read_text(errors="ignore").lower()]
+            assert bool(found) == said, (name, found)
+    assert not paths.HTML.exists()
+    page = (paths.BUILD / "teacher" / "chapters" / "01_good.html").read_text()
+    assert "solution dropdown" not in page
+    assert "A sum" in (paths.BUILD / "student" / "chapters" / "01_good.html").read_text()
+
+
+def test_an_unknown_edition_is_refused(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["build", "--edition", "pupil"])
+    assert left.value.code == 2
+    assert "reader, student, teacher" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chapter", NAMES)
+def test_the_student_edition_of_a_chapter_leaves_no_solution(chapter):
+    notebook = chapters.read(chapter)
+    assert len(set(leaks(chapter, whole(notebook)))) >= 5
+    student = editions.student(notebook)
+    assert leaks(chapter, json.dumps(student.cells)) == leaks(chapter, whole(student)) == []
+    assert whole(student).count("{exercise}") == len(exercises.read(chapter))
+
+
+def test_the_teacher_edition_opens_the_solutions():
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell(SOLVED + "\n```{admonition} A\n:class: dropdown\n```\n")])
+    assert editions.reader(notebook).cells[0].source.count(":class: dropdown") == 2
+    assert editions.teacher(notebook).cells[0].source.count(":class: dropdown") == 1
+
+
+def test_plain_text_has_no_role_and_no_directive_left():
+    text = "As {cite:t}`bordt2022` say ({eq}`eq-x`, {doc}`03_tangent_fractions`):\n\n$$\nx\n$$ (eq-x)\n\n"
+    text += "::::{dropdown} The proof\n:::{prf:proof}\n{prf:ref}`thm-01-chance`.\n:::\n::::\n"
+    got = plain.plain(text, KNOWN)
+    assert got.startswith("As Bordt et al. (2022) say ((x), chapter 03):")
+    assert "\\tag{x}\n$$" in got
+    assert "<details><summary>The proof</summary>" in got
+    assert "the theorem *" in got or "the proposition *" in got
+    assert "{" not in got.replace("\\tag{x}", "")
