@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from pages import answers, defined
 from torch import nn
 
 from pags import data, presets, regularize, robustness, score, tangent
-from pags.book import page as book_page
+from pags.book import regimes
 
 CHAPTER = "04_off_manifold_robustness"
 
@@ -113,18 +112,18 @@ def test_the_page_steps_and_penalises_as_the_library_does(page):
     assert torch.allclose(page["gradient_norm"](net, x, y, 0.5), wanted)
 
 
-def test_borders_lie_where_lines_between_points_cross(page):
+def test_borders_lie_where_lines_between_points_cross():
     t = np.arange(5.0)
     off, on = np.array([1.0, 1.0, 0.6, 0.2, 0.0]), np.full(5, 0.4)
     accuracy, likeness = np.array([0.9, 1.0, 1.0, 0.8, 0.5]), np.array([0, 1, 3, 2, 1])
-    assert page["places"](t, on, off, accuracy, likeness) == pytest.approx([2.5, 2.5, 2.25, 2.0])
-    nowhere = page["places"](t, np.full(5, 0.4), np.full(5, 0.5), np.ones(5), likeness)
+    assert regimes.places(t, on, off, accuracy, likeness) == pytest.approx([2.5, 2.5, 2.25, 2.0])
+    nowhere = regimes.places(t, np.full(5, 0.4), np.full(5, 0.5), np.ones(5), likeness)
     assert np.isnan(nowhere[:3]).all()
 
 
-def test_who_starts_below_the_crossing_is_bayes_aligned_from_the_start_and_has_nothing_halved(page):
+def test_who_starts_below_the_crossing_is_bayes_aligned_from_the_start_and_has_nothing_halved():
     t, low = np.arange(4.0), np.full(4, 0.01)
-    crossing, kept, halving, _ = page["places"](t, np.full(4, 0.02), low, np.array([1, 1, 0.8, 0.2]), low)
+    crossing, kept, halving, _ = regimes.places(t, np.full(4, 0.02), low, np.array([1, 1, 0.8, 0.2]), low)
     assert crossing == 0
     assert kept == pytest.approx(1.5)
     assert np.isnan(halving)
@@ -134,8 +133,8 @@ def test_who_starts_below_the_crossing_is_bayes_aligned_from_the_start_and_has_n
     ("on", "off", "accuracy", "lives"),
     [(0.3, 0.2, 0.9, True), (0.3, 0.2, 0.12, False), (0, 0, 0.9, False), (0.01, 0.0, 0.9, True)],
 )
-def test_a_network_at_chance_or_without_any_change_has_collapsed(page, on, off, accuracy, lives):
-    assert page["alive"](on, off, accuracy, 10) == lives
+def test_a_network_at_chance_or_without_any_change_has_collapsed(on, off, accuracy, lives):
+    assert regimes.alive(on, off, accuracy, 10) == lives
 
 
 def test_a_peak_is_judged_on_a_run_and_on_images_that_did_not_choose_it(page):
@@ -160,20 +159,59 @@ def test_flat_noisy_curves_have_no_peak_on_average(page):
         assert np.mean([v.mean((1, 2)).max() for v in drawn]) > 0.1
 
 
-def test_the_error_of_a_fall_contains_that_of_its_start(page):
+def test_the_error_of_a_fall_contains_that_of_its_start():
     rng = np.random.default_rng(0)
     start, end = 1 + 0.1 * rng.normal(size=(200, 3, 40)), 0.5 + 0.02 * rng.normal(size=(200, 3, 40))
-    falls = [page["fallen_by"](*pair) for pair in zip(start, end, strict=True)]
+    falls = [regimes.fallen_by(*pair) for pair in zip(start, end, strict=True)]
     shares = [1 - b.mean() / a.mean() for a, b in zip(start, end, strict=True)]
     assert np.allclose([v.mean() for v in falls], shares)
     errors = [v.std(ddof=1) / v.size**0.5 for v in falls]
     assert np.std(shares) == pytest.approx(np.mean(errors), rel=0.2)
 
 
-def test_between_strength_0_and_the_smallest_no_place_has_a_number(page):
-    names = {"STRENGTHS": {"noise": [0.01, 0.1, 1.0]}, "page": book_page}
-    on_ladder = defined(CHAPTER, page | names, functions=("axis", "on_ladder"))["on_ladder"]
-    assert [on_ladder("noise", t) for t in (-3.0, -2.5, -2.0, -0.5)] == ["0", "below 0.01", "0.0100", "0.316"]
+def test_between_strength_0_and_the_smallest_no_place_has_a_number():
+    found = [regimes.words(t, [0.01, 0.1, 1.0]) for t in (-3.0, -2.5, -2.0, -0.5)]
+    assert found == ["0", "below 0.01", "0.0100", "0.316"]
+
+
+def test_a_place_that_most_resamples_lack_is_nowhere():
+    drawn = np.array([-1.0, -1.0, np.nan, np.nan])
+    assert regimes.placed(-1.0, drawn, [0.01, 0.1, 1.0]) == "0.100 [0.100, 0.100]"
+    assert regimes.placed(-1.0, np.append(drawn, np.nan), [0.01, 0.1, 1.0]) == "nowhere"
+    assert regimes.placed(np.nan, drawn, [0.01, 0.1, 1.0]) == "nowhere"
+
+
+def test_figure_table_and_scatter_keep_accuracy_up_to_the_same_border():
+    """The border lies between two strengths: the one before it keeps the accuracy, the one after it does not."""
+    t, low = np.arange(4.0), np.full(4, 0.01)
+    kept = regimes.places(t, low, low / 2, np.array([1, 0.95, 0.85, 0.2]), low)[1]
+    assert kept == pytest.approx(1.5)
+    assert regimes.keeps(t, kept).tolist() == [True, True, False, False]
+    assert regimes.keeps(t, np.nan).all()
+    late = regimes.places(t, low, low / 2, np.array([0.8, 1, 1, 1]), low)[1]
+    assert regimes.keeps(t, late).all()  # a weak start is not a loss
+
+
+def test_a_regime_opens_only_before_accuracy_is_lost():
+    assert regimes.opens(np.array([1.0, 2.0, 0.0, 0.0]), 1.0, 9)
+    assert not regimes.opens(np.array([1.0, 2.0, 0.0, 0.0]), 3.0, 9)
+    assert regimes.opens(np.array([1.0, np.nan, 0.0, 0.0]), 3.0, 9)
+    assert not regimes.opens(np.array([1.0, np.nan, 0.0, 0.0]), np.nan, 9)
+
+
+def test_a_ratio_of_noises_is_of_means_over_runs_and_images():
+    moved = np.ones((2, 3, 2, 4))
+    moved[:, 1, 0], moved[:, 2, 1] = 10, 100
+    assert regimes.log_ratio(moved) == pytest.approx([0, 1, -2])
+    assert regimes.log_ratio(moved, np.random.default_rng(0)) == pytest.approx([0, 1, -2])
+
+
+def test_a_rank_correlation_is_certain_where_all_nets_agree_and_needs_three():
+    on, run_of = np.outer(np.arange(1.0, 10), np.ones(5)), np.arange(9) % 3
+    found = regimes.spearman_interval(on, np.ones((9, 5)), on[:, :4], run_of, 0, runs=3)
+    assert found == pytest.approx((1, 1, 1))
+    few = regimes.spearman_interval(on[:2], on[:2], on[:2], run_of[:2], 0, runs=3)
+    assert np.isnan(few).all()
 
 
 def test_stored_images_make_a_score_of_the_nearest_one_alone(page):
@@ -196,13 +234,11 @@ def test_gradients_of_logits_add_up(page):
     assert torch.allclose(page["gradient"](net, x, "sum of logits"), whole)
 
 
-def test_a_s_own_curves_have_the_three_regimes_and_their_crossing(page):
+def test_a_s_own_curves_have_the_three_regimes_and_their_crossing():
     """The numbers that were read off, judged by both rules: what the page's text says of them."""
-    texts = defined(CHAPTER, page, constants=("READ_OFF",), functions=())["READ_OFF"]
-    assert texts.keys() < regularize.RELEASED.keys()
-    for name, text in texts.items():
-        strength, *columns = np.array(text.split(), dtype=float).reshape(-1, 5).T
-        crossing, kept, halving, peak = page["places"](np.log10(strength), *columns)
+    assert regimes.THEIRS.keys() < regularize.RELEASED.keys()
+    for name, (strength, *columns) in regimes.THEIRS.items():
+        crossing, kept, halving, peak = regimes.places(np.log10(strength), *columns)
         assert crossing < kept
         assert halving < kept
         assert abs(crossing - halving) < 0.1
@@ -210,12 +246,17 @@ def test_a_s_own_curves_have_the_three_regimes_and_their_crossing(page):
         assert peak > crossing or name == "PGD"
 
 
-def test_in_a_s_own_curves_robustness_and_likeness_correlate_while_accuracy_is_kept_and_not_over_all(page):
-    texts = defined(CHAPTER, page, constants=("READ_OFF",), functions=())["READ_OFF"]
-    curves = [np.array(text.split(), dtype=float).reshape(-1, 5).T for text in texts.values()]
-    spearman = defined(CHAPTER, page | {"scipy": scipy}, functions=("spearman_theirs",))["spearman_theirs"]
-    assert abs(spearman(*curves)) < 0.2
-    assert spearman(*(v[:, v[3] >= 0.9 * v[3].max()] for v in curves)) > 0.9
+def test_in_a_s_own_curves_robustness_and_likeness_correlate_while_accuracy_is_kept_and_not_over_all():
+    def correlation(curves):
+        _, on, off, _, likeness = np.concatenate(curves, axis=1)
+        return regimes.spearman(on, off, likeness)
+
+    kept = []
+    for strength, *columns in regimes.THEIRS.values():
+        t = np.log10(strength)
+        kept.append(np.array([strength, *columns])[:, regimes.keeps(t, regimes.places(t, *columns)[1])])
+    assert abs(correlation([*regimes.THEIRS.values()])) < 0.2
+    assert correlation(kept) > 0.9
 
 
 def test_both_chapters_ask_for_the_same_exact_score_and_denoiser_at_quick():
