@@ -220,6 +220,11 @@ def test_the_teacher_edition_opens_the_solutions():
     assert editions.teacher(notebook).cells[0].source.count(":class: dropdown") == 1
 
 
+def test_an_exercise_is_linked_where_its_page_has_it_and_named_elsewhere():
+    text = exercises.linked("{ref}`ex-07-bent`, {ref}`ex-07-odds`, {ref}`fig-x`", {"ex-07-odds"})
+    assert text == "*A score that points across*, {ref}`ex-07-odds`, {ref}`fig-x`"
+
+
 def test_plain_text_has_no_role_and_no_directive_left():
     text = "As {cite:t}`bordt2022` say ({eq}`eq-x`, {doc}`03_tangent_fractions`):\n\n$$\nx\n$$ (eq-x)\n\n"
     text += "::::{dropdown} The proof\n:::{prf:proof}\n{prf:ref}`thm-01-chance`.\n:::\n::::\n"

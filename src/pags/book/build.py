@@ -25,6 +25,7 @@ from pags.book import (
     claims,
     dress,
     editions,
+    exercises,
     front,
     gates,
     origin,
@@ -135,6 +136,10 @@ def assemble(
         dress.link_verdicts(one.notebook, one.files[0], at)
         dress.link_terms(one.notebook, words)
         nbformat.write(one.notebook, source / "chapters" / f"{one.chapter}.ipynb")
+    if (teaching := source / "how_to_teach.md").exists():  # a page that was run before may lack an exercise
+        texts = [cell.source for one in read for cell in one.notebook.cells if cell.cell_type == "markdown"]
+        labels = {label for text in texts for label in re.findall(r"^:label: (ex-[\w-]+)", text, re.MULTILINE)}
+        teaching.write_text(exercises.linked(teaching.read_text(encoding="utf-8"), labels), encoding="utf-8")
     places_of_results = [paths.CHANGED / "results"] * changed + [paths.RESULTS, paths.PUBLISHED]
     found = [one.files[0] for one in read if one.files[0]] if release else results.all(places_of_results)
     (source / "scoreboard.md").write_text(scoreboard.whole_page(found, at), encoding="utf-8")

@@ -50,6 +50,16 @@ def read(chapter: str) -> list[Exercise]:
     return list(found.values())
 
 
+def linked(text: str, shown: set[str]) -> str:
+    """MyST with a link to each exercise of the pages that are `shown`, by label; of others it keeps the title."""
+    titles = {one.label: one.title for chapter in chapters.names() for one in read(chapter)}
+
+    def link(match: re.Match) -> str:
+        return match[0] if match[1] in shown else f"*{titles.get(match[1], match[1])}*"
+
+    return re.sub(r"\{ref\}`(ex-[\w-]+)`", link, text)
+
+
 def blocks(text: str) -> Iterator[tuple[str, str, dict[str, str], str]]:
     """Kind, argument, options and body of each exercise and each solution in Markdown."""
     for match in BLOCK.finditer(text):
