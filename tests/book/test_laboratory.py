@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -110,6 +111,19 @@ def test_networks_of_other_sizes_are_refused(sizes):
     made = {str(i): (net(0, size=size, width=4), "") for i, size in enumerate(sizes)}
     with pytest.raises(UsageError, match="one square size"):
         laboratory.data(made, start=0, eps=EPS, steps=STEPS)
+
+
+def test_no_class_of_the_laboratory_means_something_to_the_theme():
+    import pydata_sphinx_theme
+    import sphinx_book_theme
+
+    folder = Path(laboratory.__file__).parent
+    words = re.findall(r'class: "([^"]+)"', (folder / "laboratory.js").read_text(encoding="utf-8"))
+    own = {word for names in words for word in names.split()} - {"visually-hidden"}  # which means the same there
+    homes = [Path(theme.__file__).parent for theme in (pydata_sphinx_theme, sphinx_book_theme)]
+    text = "".join(path.read_text(encoding="utf-8") for home in homes for path in home.rglob("styles/*theme.css"))
+    assert ".row" in text
+    assert own & set(re.findall(r"\.([a-zA-Z][\w-]*)", text)) == set()
 
 
 def test_the_published_networks_are_those_that_the_chapter_has_measured():

@@ -329,7 +329,7 @@ function start(root, data) {
       return element("input", { type: "radio", name, value, id: `${name}-${value}`, onchange: act });
     });
     const labels = options.map(([, text], i) => element("label", { for: inputs[i].id }, text));
-    const row = element("div", { class: "row" }, ...inputs.flatMap((input, i) => [input, labels[i]]));
+    const row = element("div", { class: "line" }, ...inputs.flatMap((input, i) => [input, labels[i]]));
     const show = () => inputs.forEach((input, i) => { input.checked = options[i][0] === get(); });
     return { node: element("fieldset", { class: "choice" }, element("legend", {}, legend), row), show };
   };
@@ -401,19 +401,19 @@ function start(root, data) {
     timer = setTimeout(again, 200, left - 1);
   };
   const many = () => { clearTimeout(timer); again(data.steps); };
-  const tools = element("div", { class: "row" }, button("one step", attack), button(`${data.steps} steps`, many),
+  const tools = element("div", { class: "line" }, button("one step", attack), button(`${data.steps} steps`, many),
     button("take it back", () => set({})));
   const fooled = element("p", { class: "said" });
   const trials = element("div", { class: "trials" },
     group("Noise, in % of the image’s length",
       element("div", { class: "sliders one" }, ...along.nodes, ...across.nodes),
-      element("div", { class: "row" }, button("other noise", () => set({ seed: state.seed + 1 })))),
+      element("div", { class: "line" }, button("other noise", () => set({ seed: state.seed + 1 })))),
     group("What would fool it?", element("div", { class: "sliders one" }, ...budget.nodes), tools, fooled));
 
   const zero = () => set({ u: latents.map(() => 0) }, true);
   const moved = element("div", { class: "moved" },
-    element("div", { class: "row top" }, which.node,
-      element("div", { class: "row" }, button("all to zero", zero), button("another one", other))),
+    element("div", { class: "line apart" }, which.node,
+      element("div", { class: "line" }, button("all to zero", zero), button("another one", other))),
     element("div", { class: "sliders" }, ...sliders.flatMap((one) => one.nodes)));
 
   const keys = "Drawing pad. Draw with mouse or finger. By keyboard: arrow keys move the pen, with Shift by four " +
@@ -429,14 +429,14 @@ function start(root, data) {
     element("div", { class: "panel" }, pad, named("draw here"), element("p", {}, "mouse, finger; arrow keys, space")),
     ghost.node,
     element("div", {},
-      element("div", { class: "row" }, button("start again", clear), button("last stroke back", undo)),
+      element("div", { class: "line" }, button("start again", clear), button("last stroke back", undo)),
       element("p", { class: "said" }, doubt)));
 
   const status = element("p", { class: "visually-hidden", role: "status" });
   root.className = "pags-laboratory";
-  root.replaceChildren(element("div", { class: "row top" }, network.node, hand.node), about,
+  root.replaceChildren(element("div", { class: "line apart" }, network.node, hand.node), about,
     element("div", { class: "panels" }, ...panels.map((one) => one.node)),
-    element("div", { class: "row" }, element("label", { for: target.id }, "gradient of the logit of"), target), share,
+    element("div", { class: "line" }, element("label", { for: target.id }, "gradient of the logit of"), target), share,
     moved, drawn, element("div", { class: "middle" }, trials, logits), status);
 
   // Hands on the pad
