@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pags import attack, classify, randomness, train
+from pags import attack, classify, difference, randomness, train
 from pags.artifacts import Checkpoint
 from pags.data import Dataset
 
@@ -20,9 +20,14 @@ SIGMA = 0.1  # the smoothness penalty's noise, per pixel
 
 
 def gradient_norm(strength: float) -> train.Objective:
-    """Cross-entropy + strength * mean over images of ||grad_x cross-entropy||^2 (double backpropagation)."""
+    """Cross-entropy + strength * mean over images of ||grad_x cross-entropy||^2.
+
+    By double backpropagation, on a GPU by the difference of `difference.gradient_norm`.
+    """
 
     def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        if train.accelerated(x.device):
+            return difference.gradient_norm(strength)(net, x, y, generator=generator, step=step)
         x = x.detach().requires_grad_()
         logits = net(x)
         losses = F.cross_entropy(logits, y, reduction="none")

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from pags import arguments, artifacts, attribution, classify, data, sweep, together, train
 
+SMALL = 4_000_000  # parameters of nets that are trained in step
+
 # Ranks and masks
 
 
@@ -242,16 +244,24 @@ def batches(jobs: Sequence[sweep.Job], size: int, *, device: torch.device) -> It
     left = [
         job
         for job in jobs
-        if stackable(job.config.classifier) and not artifacts.ready(*job.recipe, seed=job.seed, device=device)
+        if stackable(job.config.classifier, job.inputs[0])
+        and not artifacts.ready(*job.recipe, seed=job.seed, device=device)
     ]
     for _, some in groupby(sorted(left, key=kind), kind):
         alike = tuple(some)
         yield from (alike[i : i + size] for i in range(0, len(alike), size))
 
 
-def stackable(config: classify.Config) -> bool:
-    """Whether `together.fit` trains nets of this kind: without an adversary, and on images and labels as they are."""
-    return not (config.budgets or config.augment or config.shuffle_labels)
+def stackable(config: classify.Config, images: data.Dataset) -> bool:
+    """Whether `together.fit` trains nets of this kind: without an adversary, on images and labels as they are, small.
+
+    A large net fills a GPU alone, and many of them would not fit its memory.
+    """
+    if config.budgets or config.augment or config.shuffle_labels:
+        return False
+    with torch.device("meta"):
+        net = classify.build(classify.shape(config, images))
+    return sum(parameter.numel() for parameter in net.parameters()) <= SMALL
 
 
 def ensemble(jobs: Sequence[sweep.Job], *, device: torch.device) -> list[tuple[dict[str, Tensor], dict]]:

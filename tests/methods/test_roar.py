@@ -184,6 +184,7 @@ def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
         ({"net": "lenet", "dropout": False}, True),
         ({"net": "lenet", "dropout": True}, True),
         ({"net": "narrow_resnet18"}, True),
+        ({"net": "resnet18"}, False),
         ({"budgets": (1.0,)}, False),
         ({"augment": True}, False),
         ({"shuffle_labels": True}, False),
@@ -191,7 +192,8 @@ def test_parameters_in_step_equal_those_one_by_one(halves, monkeypatch):
 )
 def test_only_plain_trainings_are_made_in_step(changes, expected):
     config = classify.Config(**({"schedule": CONFIG.schedule, "net": "mlp", "dropout": False} | changes))
-    assert roar.stackable(config) == expected
+    images = data.dataset("grey", "train", torch.rand(4, 1, 12, 12), torch.arange(4) % 2, 2)
+    assert roar.stackable(config, images) == expected
 
 
 def test_on_a_gpu_the_grid_is_made_in_few_batches_and_then_read(halves, tmp_path, monkeypatch):
