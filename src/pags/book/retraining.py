@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from pags import attribution, classify, roar, stats
+from pags import attribution, classify, outputs, roar, stats
 from pags.book import plot
 from pags.errors import UsageError
 from pags.presets.diffroar import Roar
 
+CONV = ("standard", "robust")  # convolutional nets of the length that the preset says
 Key = tuple[str, str, float, bool, str, int]  # data, order, share kept, top or bottom, what is special, run
 
 
@@ -53,7 +54,11 @@ def plan(P: Roar, *, colours: int) -> Plan:
     nets = {
         "digits": {"standard": P.digits_net},
         "images": {"standard": P.net, "linear model": P.linear} | l2 | linf,
-        "colour": {"standard": P.conv, "robust": P.conv_robust},
+        "colour": {"standard": P.conv, "robust": P.conv_robust}
+        | {
+            name: replace(P.conv, schedule=outputs.lengthened(P.conv.schedule, epochs))
+            for name, epochs in lengths(P).items()
+        },
         "blocks": {"standard": P.block} | l2_blocks,
         "blocks, top": {"standard": P.block},
     }
@@ -75,9 +80,7 @@ def plan(P: Roar, *, colours: int) -> Plan:
             f"{name}, random class": (name, roar.Scheme("gradient of a random class")),
         }
     if colours > 1:
-        schemes["colour"] |= {
-            f"{name}, per pixel": (name, roar.Scheme("gradient", per_pixel=True)) for name in nets["colour"]
-        }
+        schemes["colour"] |= {f"{name}, per pixel": (name, roar.Scheme("gradient", per_pixel=True)) for name in CONV}
     product = roar.Scheme("Input x Gradient")
     schemes["blocks"] |= {f"{name}, {product.method}": (name, product) for name in ("standard", [*l2_blocks][-1])}
 
@@ -96,6 +99,8 @@ def retrainings(P: Roar, schemes, repeat, *, robust: list[str], pair: list[str])
 
     mean = {"tag": "mean", "mean_fill": True}
     ask("colour", schemes["colour"], conv_shares(P), P.conv_retrained)
+    ask("colour", CONV, [0.1], P.conv_retrained, tag="outline", mask_only=True)
+    ask("colour", CONV, [0.1], P.conv_retrained, **mean)
     ask("images", pair, [P.share], P.other_retrained, tag="other network")
     ask("images", pair, [P.share], P.slow_retrained, tag="other optimiser")
     ask("images", ["standard", *robust, "random", "linear model"], shares_of(P), P.retrained)
@@ -122,6 +127,11 @@ def shares_of(P: Roar) -> list[float]:
 def conv_shares(P: Roar) -> list[float]:
     """Shares that are kept of the convolutional net's images."""
     return sorted({*P.conv_shares, 0.1})
+
+
+def lengths(P: Roar) -> dict[str, int]:
+    """Standard nets that were trained for other numbers of epochs, by name."""
+    return {f"standard, {epochs} epochs": epochs for epochs in P.conv_lengths}
 
 
 def common(P: Roar) -> list[float]:

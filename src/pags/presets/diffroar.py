@@ -115,6 +115,8 @@ class Roar:
         (0.05, 0.1), (0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
     )
     conv_repetitions: int = sizes(1, 2, 1, 5)
+    # How long the explained net was trained, in epochs, beside `conv`'s; its other settings stay, drops in proportion
+    conv_lengths: tuple[int, ...] = sizes((), (), (), (10, 30, 100))
     # Blocks of strokes, where the truth is known
     block_n: int = sizes(1000, 3000, 10_000, 20_000)
     block_test: int = sizes(500, 1000, 5000, 5000)
