@@ -591,3 +591,13 @@ def test_the_user_study_is_cited_with_the_fractions_of_table_1():
     ledger = {claim.id: claim.reference for claim in claims.load()}
     assert all(one in ledger["B-43-other-data"] for one in ("0.27", "0.43"))
     assert all(pair in ledger["B-44-user-study"] for pair in ("0.27 and 0.43", "0.32 and 0.38"))
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "**1** holds"), (2, "**2** hold")])
+def test_one_hypothesis_holds_and_several_hold(count, said):
+    hypotheses = [
+        claims.Claim(f"B-own-{i}", "B", "", "", CHAPTER, {"data": [], "presets": ["quick"]}, "", (), own=True)
+        for i in range(count)
+    ]
+    rows = [claims.Verdict(one, "quick", (), False, True, claims.HOLDS, ()) for one in hypotheses]
+    assert scoreboard.summary(rows) == f"Of {count} hypotheses of our own: {said}."

@@ -35,6 +35,7 @@ SYMBOLS = {HOLDS: "✓", IN_PART: "◐", FAILS: "✗", UNDECIDED: "?", INCOMPARA
 KINDS = {outcome: word.replace(" ", "-") for outcome, word in PAPER.items()}  # names of styles
 DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "svhn": "SVHN"}
 DATA |= {f"generated from {name}": f"images generated from {word}" for name, word in DATA.items()}
+MANY = {"holds": "hold", "does not hold": "do not hold"}  # said of several
 OURS = "Our own hypothesis, no claim of the paper."
 GROUPS = {  # of verdicts at one preset: whose claims, and in which words
     "of the papers' claims": PAPER,
@@ -253,7 +254,8 @@ def summary(rows: Iterable[Verdict]) -> str:
     sentences = []
     for own, words, whose in ((False, PAPER, "claims of the papers"), (True, ELSEWHERE, "hypotheses of our own")):
         outcomes = Counter(row.outcome for row in found if row.claim.own == own)
-        parts = [f"**{outcomes[one]}** {words[one]}" for one in OUTCOMES if outcomes[one]]
+        some = [(words[one], outcomes[one]) for one in OUTCOMES if outcomes[one]]
+        parts = [f"**{n}** {word if n == 1 else MANY.get(word, word)}" for word, n in some]
         sentences += [f"Of {outcomes.total()} {whose}: {', '.join(parts)}."] if parts else []
     return " ".join(sentences) or "There are no claims yet."
 
