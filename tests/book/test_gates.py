@@ -214,7 +214,7 @@ def test_the_browser_passes_a_sound_page(site):
         ('<script>console.error("oh")</script>', "console: oh", "console: oh"),
         ("<script>undefined.x</script>", "script error: ", "script error: "),
         ('<script>fetch("https://example.org/x").catch(() => {})</script>', "request failed: ", "request failed: "),
-        ('<img src="icon.svg">', "axe image-alt", "axe image-alt"),
+        ('<img src="icon.svg">', "axe image-alt", None),  # what a page says is the same in both schemes
         ('<p style="color: #888">grey</p>', "axe color-contrast", "axe color-contrast"),
         ('<p style="width: 500px">x</p>', "118 px wider than a phone's window", "118 px wider"),
         (

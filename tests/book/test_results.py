@@ -45,6 +45,7 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setattr(pags, "presets", presets, raising=False)
     monkeypatch.setattr(origin, "digests", lambda chapter, settings, device: {"pags.stats": "0123"})
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "CHANGED", tmp_path / "changed")
     monkeypatch.setattr(paths, "PUBLISHED", tmp_path / "published")
     return presets
 
@@ -250,7 +251,7 @@ def measured(**parameters):
 
 def test_the_file_is_what_the_run_measured():
     path = measured(overrides={"n": 3}).save()
-    assert path == paths.RESULTS / "quick" / f"{CHAPTER}.json"
+    assert path == paths.CHANGED / "results" / "quick" / f"{CHAPTER}.json"
     result = results.load(path)
     assert result["parameters"] == {
         "seed": 0,
