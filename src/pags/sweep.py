@@ -151,7 +151,7 @@ def described(job: Callable[..., Any], call: tuple) -> str:
 
 
 class Here(Executor):
-    """This process: a job is done, or has failed, when `submit` returns."""
+    """This process: a job is done, or has failed, when `submit` returns; a grid shows each job's own progress."""
 
     def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """The job's result or its exception, as a future."""

@@ -24,8 +24,9 @@ def fit(
     seeds: Sequence[int],
     label: str,
 ) -> list[dict[str, float]]:
-    """Train m nets of one kind, which lie on y's device, in place; the last entry of each one's history.
+    """Train m nets of one kind, which lie on y's device, in place; epoch and loss of each one's last epoch.
 
+    A net gets the weights that it has when it ends; it stays in the batch, unused, until all have ended.
     `view(i, rows)` is what net i sees of the examples in `rows` (b,), each (b, ...); y (n,) are the labels of all.
     """
     device, n = y.device, len(y)

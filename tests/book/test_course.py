@@ -17,7 +17,7 @@ from nbformat import v4
 
 from pags import paths
 from pags.book import build, chapters, cli, course, editions, exercises, plain, slides, study
-from pags.errors import UsageError
+from pags.errors import PagsError, UsageError
 
 NAMES = chapters.names()
 KNOWN = plain.names()
@@ -235,3 +235,17 @@ def test_plain_text_has_no_role_and_no_directive_left():
     assert "<details><summary>The proof</summary>" in got
     assert "the theorem *" in got or "the proposition *" in got
     assert "{" not in got.replace("\\tag{x}", "")
+
+
+def test_a_page_that_names_an_exercise_which_no_chapter_has_is_refused():
+    assert exercises.linked("{ref}`ex-02-beta`", {"ex-02-beta"}) == "{ref}`ex-02-beta`"
+    with pytest.raises(PagsError, match="ex-02-betta"):
+        exercises.linked("{ref}`ex-02-betta`", set())
+
+
+def test_the_set_up_cell_takes_a_folder_of_that_name_for_no_package(tmp_path):
+    (tmp_path / "pags").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", course.SETUP], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "pags is not installed: put" in done.stderr

@@ -31,7 +31,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
-if find_spec("pags") is None:
+spec = find_spec("pags")
+if spec is None or spec.origin is None:  # nothing, or no more than a folder of that name
     places = [folder / "{ARCHIVE}" for folder in (Path.cwd(), *Path.cwd().parents)]
     archive = next((place for place in places if place.exists()), None)
     if archive is None:
@@ -115,11 +116,12 @@ def _make(work: Path) -> None:
     """The whole course in an empty directory."""
     rows, known = [], plain.names()
     for chapter in chapters.names():
-        for kind, made in (("teacher", teacher(chapter, known)), ("student", student(chapter, known))):
+        made = {"teacher": teacher(chapter, known), "student": student(chapter, known)}
+        for kind, notebook in made.items():
             folder = work / kind / chapter
             folder.mkdir(parents=True)
-            nbformat.write(made, folder / f"{chapter}.ipynb")
-        rows.append(_row(chapter, made))
+            nbformat.write(notebook, folder / f"{chapter}.ipynb")
+        rows.append(_row(chapter, made["student"]))
     (work / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
     (work / "README.md").write_text(READ_ME.format(archive=ARCHIVE, rows="\n".join(rows)), encoding="utf-8")
     (work / ARCHIVE).write_bytes(package())

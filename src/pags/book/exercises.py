@@ -51,11 +51,16 @@ def read(chapter: str) -> list[Exercise]:
 
 
 def linked(text: str, shown: set[str]) -> str:
-    """MyST with a link to each exercise of the pages that are `shown`, by label; of others it keeps the title."""
+    """MyST with a link to each exercise of the pages that are `shown`, by label; of others it keeps the title.
+
+    PagsError for a label that no chapter has.
+    """
     titles = {one.label: one.title for chapter in chapters.names() for one in read(chapter)}
 
     def link(match: re.Match) -> str:
-        return match[0] if match[1] in shown else f"*{titles.get(match[1], match[1])}*"
+        if match[1] not in titles:
+            raise PagsError(f"no chapter has the exercise {match[1]!r} that a page names: mend its label")
+        return match[0] if match[1] in shown else f"*{titles[match[1]]}*"
 
     return re.sub(r"\{ref\}`(ex-[\w-]+)`", link, text)
 

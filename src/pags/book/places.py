@@ -13,7 +13,7 @@ from pags.book.chapters import short
 
 HEADING = re.compile(r"^(#{2,3}) +(.+)$", re.MULTILINE)
 FIGURE = re.compile(r"^[`:]{3,}\{figure\}.*?^:name: *(\S+)$", re.MULTILINE | re.DOTALL)
-LEAST = 4  # letters that the pattern of a name that is not recorded has at least, so that none is everybody's
+LEAST = 4  # letters of a text that is not recorded but may be a name: the pattern of a shorter one matches every metric
 
 
 class Written(NamedTuple):

@@ -84,7 +84,7 @@ def keeps(t, kept: float) -> np.ndarray:
 
 
 def opens(there, border: float, end: float) -> bool:
-    """Whether a regime opens at place `border` before accuracy, or the curve at `end`, is lost; `there` of `places`."""
+    """Whether `border` comes before accuracy is lost, as `places` found `there`, or, if it never is, before `end`."""
     return bool(border < (end if np.isnan(there[1]) else there[1]))
 
 
