@@ -63,7 +63,7 @@ def test_chapter_04_runs_at_gpu_on_colour_images(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "of one H100" in done.stderr.splitlines()[0]
-    path = tmp_path / "build" / "results" / "gpu" / "04_off_manifold_robustness.json"
+    path = tmp_path / "build" / "changed" / "results" / "gpu" / "04_off_manifold_robustness.json"
     result = json.loads(path.read_text())
     assert result["preset"] == "gpu"
     assert result["parameters"]["data"] == ["small", "strokes"]
