@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pags import paths, progress
-from pags.errors import PagsError
+from pags.errors import PagsError, first_line
 from pags.files import locked, reading, write_atomically
 
 CPU = torch.device("cpu")
@@ -148,7 +148,7 @@ def _made(
     except UNFIT as error:
         if not checkpoint.untried or isinstance(error, torch.OutOfMemoryError):
             raise
-        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        why = first_line(error)
         progress.say(f"{checkpoint.path.name} does not fit ({why}): starting from the beginning")
     return make(*recipe, checkpoint=Checkpoint(checkpoint.path, ignored=True), **common)
 

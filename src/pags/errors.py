@@ -7,3 +7,8 @@ class UsageError(Exception):
 
 class PagsError(Exception):
     """What was asked for could not be done; the message is one line and says what to do."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what another's error says, or its name where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

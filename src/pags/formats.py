@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pags.errors import PagsError
+from pags.errors import PagsError, first_line
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 Reader = Callable[[str], Arrays]
@@ -66,7 +66,7 @@ def _matlab(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     try:
         held = scipy.io.loadmat(path, variable_names=names)
     except Exception as error:  # altered bytes can make the reader raise anything
-        raise PagsError(f"{path} is damaged, or no file of Matlab's ({_first(error)}); bring it again") from error
+        raise PagsError(f"{path} is damaged, or no file of Matlab's ({first_line(error)}); bring it again") from error
     if missing := [name for name in names if name not in held]:
         raise PagsError(f"{path} holds no {missing[0]}: it is none of SVHN's files in format 2, train_32x32.mat")
     return held
@@ -114,7 +114,9 @@ def _pictures(stamps: tuple[tuple[Path, int], ...]) -> np.ndarray:
                 colour |= image.mode not in ("1", "L", "I", "I;16", "LA")
                 shown.append(np.asarray(image.convert("RGB")))
         except Exception as error:  # altered bytes can make the reader raise anything
-            raise PagsError(f"{path} is damaged, or no image ({_first(error)}); bring it again, or remove it") from None
+            raise PagsError(
+                f"{path} is damaged, or no image ({first_line(error)}); bring it again, or remove it"
+            ) from None
     if len({image.shape for image in shown}) > 1:
         shown = [_square(image) for image in shown]
     whole = np.stack(shown)
@@ -171,7 +173,7 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except KeyError as error:
         raise PagsError(f"{path} holds no {error}: a batch of downsampled ImageNet has data and labels") from None
     except Exception as error:  # altered bytes can make numpy, zipfile and pickle raise anything
-        raise PagsError(f"{path} is damaged, or no batch of downsampled ImageNet ({_first(error)})") from error
+        raise PagsError(f"{path} is damaged, or no batch of downsampled ImageNet ({first_line(error)})") from error
     side = round((x.shape[1] / 3) ** 0.5) if x.ndim == 2 else 0
     if x.dtype != np.uint8 or x.ndim != 2 or 3 * side**2 != x.shape[1] or y.shape != x.shape[:1]:
         raise PagsError(f"{path}: data is {x.dtype} {x.shape}, labels {y.shape}; write bytes (n, 3 h h) and (n,)")
@@ -225,7 +227,7 @@ def checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged or holds more than weights: where you trust it, save its state dict alone by torch.save"
         ) from None
     except Exception as error:  # altered bytes can make torch's reader raise anything
-        raise PagsError(f"{path} is damaged ({_first(error)}); bring it again") from error
+        raise PagsError(f"{path} is damaged ({first_line(error)}); bring it again") from error
     while isinstance(held, Mapping) and (inner := next((key for key in ENVELOPES if _nested(held, key)), None)):
         held = held[inner]
     if not isinstance(held, Mapping) or not any(isinstance(value, Tensor) for value in held.values()):
@@ -242,8 +244,3 @@ def _stripped(key: str) -> str:
     while key.startswith(PREFIXES):
         key = key.partition(".")[2]
     return key
-
-
-def _first(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

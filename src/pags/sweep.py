@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pags import artifacts, machine, progress
-from pags.errors import PagsError, UsageError
+from pags.errors import PagsError, UsageError, first_line
 
 SCHEDULER = "PAGS_SCHEDULER"  # the environment variable that holds a Dask scheduler's address
 PATIENCE = 10  # seconds for which it may be silent
@@ -260,7 +260,7 @@ class Cluster(Executor):
         try:
             self.client = Client(address, timeout=PATIENCE, set_as_default=False)
         except Exception as error:  # no connection, or what answers is no scheduler, or one of another version
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            reason = first_line(error)
             raise PagsError(f"no Dask scheduler answers at {address!r} ({reason}): start one, or mend it") from None
         self.executor = self.client.get_executor(pure=False)
         self.sent: dict[tuple[type, str], Any] = {}
@@ -296,7 +296,7 @@ def check_address(address: str) -> None:
         get_backend(scheme).get_connector()
         get_address_host(address)
     except Exception as error:  # whatever a backend raises that is not installed, or that cannot read the address
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = first_line(error)
         raise UsageError(f"scheduler {address!r}: write an address such as tcp://127.0.0.1:8786 ({reason})") from None
     if scheme in ("tls", "wss") and not Security().get_connection_args("client").get("ssl_context"):
         raise UsageError(

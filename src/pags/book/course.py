@@ -156,7 +156,7 @@ def teacher(chapter: str, known: plain.Names) -> NotebookNode:
     cells = [v4.new_code_cell(SETUP, metadata={"tags": ["setup"]})]
     for cell in chapters.read(chapter).cells:
         if cell.cell_type == "code":
-            cells.append(_code(cell, chapter))
+            cells.append(_code(cell))
             continue
         at = 0
         for match in exercises.BLOCK.finditer(cell.source):
@@ -179,7 +179,7 @@ def _text(text: str, known: plain.Names) -> list[NotebookNode]:
     return [v4.new_markdown_cell(text)] if text else []
 
 
-def _code(cell: NotebookNode, chapter: str) -> NotebookNode:
+def _code(cell: NotebookNode) -> NotebookNode:
     """A chapter's cell; one that defines checking functions cannot be changed by who is checked."""
     tags = list(cell.metadata.get("tags", ()))
     metadata: dict[str, Any] = {"tags": tags} if tags else {}

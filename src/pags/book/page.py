@@ -103,17 +103,20 @@ def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Show a table: a row is a dict from heads to cells, the first of them the row's name; everything is plain text."""
     from IPython.display import HTML, display
 
-    cells = [[escape(str(cell)) for cell in row.values()] for row in rows]
-    display(HTML(html_table(caption, list(rows[0]), cells, label=caption)))
+    display(HTML(_plain_table(caption, rows)))
 
 
 def folded(summary: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """`table` in a block that opens on demand; the summary stands in its place until then."""
     from IPython.display import HTML, display
 
-    cells = [[escape(str(cell)) for cell in row.values()] for row in rows]
-    inside = html_table(caption, list(rows[0]), cells, label=caption)
+    inside = _plain_table(caption, rows)
     display(HTML(f'<details class="pags-source"><summary>{escape(summary)}</summary>{inside}</details>'))
+
+
+def _plain_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    cells = [[escape(str(cell)) for cell in row.values()] for row in rows]
+    return html_table(caption, list(rows[0]), cells, label=caption)
 
 
 def html_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, label: str) -> str:

@@ -223,9 +223,8 @@ def draw_theirs(looks) -> tuple[Figure, dict[str, np.ndarray]]:
     return fig, found
 
 
-Points = Mapping[
-    str, tuple[np.ndarray, np.ndarray, np.ndarray]
-]  # along over across, likeness, whether accuracy is kept
+# By name of the objective, for each of its nets: along over across, likeness, whether accuracy is kept.
+Points = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def scatter(ours: Points, theirs: Points, *, ylabel: str) -> Figure:
