@@ -7,6 +7,7 @@ all. For chapter 06 at standard on an H200 this gives the 300 s that it took; el
 """
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pags import PRESETS, attribution, autoencoder, classify, denoise, generate, nets, presets, vae
+from pags import PRESETS, autoencoder, classify, denoise, generate, nets, presets, vae
+from pags.book import retraining
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.diffroar import Roar
 from pags.presets.exact_score import KnownScore
@@ -307,34 +309,21 @@ def _blockmnist(P: BlockMnist) -> Iterator[Training]:
 def _diffroar(P: Roar) -> Iterator[Training]:
     if P.manifold.data != "strokes":
         yield from _manifold(P.manifold)
-    images, colour = of(P.images, P.images_size), of(P.colour)
-    robust, blocks = len(P.l2) + len(P.linf), len(P.block_eps)
-    R, shares = P.repetitions, sorted({*P.shares, P.share})
-    yield net("digits", P.digits_net, grey(), P.digits_n, P.digits_repetitions)
-    yield net("images", P.net, images, P.images_n, R)
-    yield net("linear model", P.linear, images, P.images_n, R)
-    yield net("images, robust", replace(P.robust, budgets=(1.0,)), images, P.images_n, robust * R)
-    yield net("colour", P.conv, colour, P.colour_n, P.conv_repetitions)
-    yield net("colour, robust", P.conv_robust, colour, P.colour_n, P.conv_repetitions)
-    yield net("blocks", P.block, grey(28, 2), P.block_n, 2 * P.block_repetitions)
-    robust_block = replace(P.block_robust, budgets=(1.0,))
-    yield net("blocks, robust", robust_block, grey(28, 2), P.block_n, blocks * P.block_repetitions)
-
-    def again(what: str, config: classify.Config, shape: Shape, n: int, count: int) -> Training:
+    blocks = grey(28, 2), P.block_n
+    seen = {
+        "digits": (grey(), P.digits_n),
+        "images": (of(P.images, P.images_size), P.images_n),
+        "colour": (of(P.colour), P.colour_n),
+        "blocks": blocks,
+        "blocks, top": blocks,
+    }
+    plan = retraining.plan(P, colours=seen["colour"][0][0])
+    for where, group in plan.nets.items():
+        for name, config in group.items():
+            yield net(f"{where}: {name}", config, *seen[where], plan.repeat[where])
+    for (where, config), count in Counter((key[0], one.classifier) for key, one in plan.queue.items()).items():
         plain = not (config.budgets or config.augment or config.shuffle_labels)  # as `roar.stackable`
-        return net(f"{what}, retrained", config, shape, n, count, IN_STEP if plain else PROCESSES)
-
-    schemes = 2 if colour[0] == 1 else 4  # per pixel, too
-    levels = len({*P.conv_shares, 0.1})
-    yield again("colour", P.conv_retrained, colour, P.colour_n, 2 * schemes * levels * P.conv_repetitions)
-    for config in (P.other_retrained, P.slow_retrained):
-        yield again("images", config, images, P.images_n, 2 * 2 * R)
-    main = (robust + 3) * len(shares)  # standard, random order, linear model
-    yield again("images", P.retrained, images, P.images_n, 2 * (main + 4 + 2 * 6) * R)  # variants, masks and means
-    yield again("blocks", P.block, grey(28, 2), P.block_n, 2 * (blocks + 3 + 1) * P.block_repetitions)
-    orders = len(attribution.METHODS) + 1  # the tangent space
-    removed = len(P.removed) + len(P.mean_removed)
-    yield again("digits", P.digits_retrained, grey(), P.digits_n, orders * removed * P.digits_repetitions)
+        yield net(f"{where}, retrained", config, *seen[where], count, IN_STEP if plain else PROCESSES)
 
 
 def _exact_score(P: KnownScore) -> Iterator[Training]:

@@ -46,7 +46,7 @@ class Roar:
     images_n: int = sizes(1000, 5000, 60_000, 60_000)
     images_test: int = sizes(500, 2000, 10_000, 10_000)
     net: classify.Config = classify.Config(
-        schedule=sizes(SHORT, SHORT, vary(SGD_D, epochs=6, drops=(4,), factor=0.1), SGD_D),
+        schedule=sizes(SHORT, SHORT, vary(SGD_D, epochs=5, drops=(4,), factor=0.1), SGD_D),
         net=sizes("narrow_mlp", "mlp", "mlp", "mlp"),
         dropout=False,
     )
@@ -54,7 +54,7 @@ class Roar:
     linear: classify.Config = vary(net, net="linear")
     l2: tuple[float, ...] = sizes((0.5, 1.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0))
     linf: tuple[float, ...] = sizes((0.05, 0.1), (0.02, 0.05, 0.1), (0.02, 0.1), (0.02, 0.05, 0.1))
-    retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 6, 500)})
+    retrained: classify.Config = vary(net, schedule={"epochs": sizes(5, 8, 5, 500)})
     shares: tuple[Share, ...] = sizes(  # that are kept
         (0.05, 0.1, 0.3, 0.6),
         (0.05, 0.1, 0.2, 0.4, 0.7),
