@@ -54,22 +54,29 @@ def gradient(net: nn.Module, x: Tensor, of: Output, *, batch: int = 250) -> Tens
     return torch.cat(parts)
 
 
-def likenesses(
-    net: nn.Module, x: Tensor, scores: Mapping[float, Tensor], compare: Callable[[Tensor, Tensor], Tensor]
-) -> dict[tuple[str, float], Tensor]:
-    """By output and noise level, (2, s): how like the score (s, ...) the gradient at x (s, ...) is, and its null.
+Compare = Callable[[Tensor, Tensor], Tensor]  # two maps (n, ...) to how alike they are, (n,)
+
+
+def likeness(E: Tensor, score: Tensor, compare: Compare) -> Tensor:
+    """(2, s): how like the score the maps E are, both (s, ...), and its null.
 
     The null is the mean over the scores of the `OTHERS` images before; a sentence may speak of the difference.
-    ValueError for scores of one image, which leave none for a null.
+    ValueError for another number of scores than of maps, and for one, which leaves none for a null.
     """
+    if not 2 <= len(score) == len(E):
+        raise ValueError(f"{len(score)} scores for {len(E)} images: give as many, and two at least")
+    others = [compare(E, score.roll(i, 0)) for i in range(1, min(OTHERS, len(score) - 1) + 1)]
+    return torch.stack([compare(E, score), torch.stack(others).mean(0)])
+
+
+def likenesses(
+    net: nn.Module, x: Tensor, scores: Mapping[float, Tensor], compare: Compare
+) -> dict[tuple[str, float], Tensor]:
+    """By output and noise level, (2, s): the `likeness` of its gradient at x (s, ...) with the score (s, ...)."""
     found = {}
     for name, of in OUTPUTS.items():
         E = gradient(net, x, of)
-        for sigma, score in scores.items():
-            if not 2 <= len(score) == len(x):
-                raise ValueError(f"{len(score)} scores for {len(x)} images: give as many, and two at least")
-            others = [compare(E, score.roll(i, 0)) for i in range(1, min(OTHERS, len(score) - 1) + 1)]
-            found[name, sigma] = torch.stack([compare(E, score), torch.stack(others).mean(0)]).cpu()
+        found |= {(name, sigma): likeness(E, score, compare) for sigma, score in scores.items()}
     return found
 
 

@@ -59,8 +59,12 @@ def cosine(basis: Tensor, E: Tensor, S: Tensor) -> Tensor:
 
     0 where one of them has no such part.
     """
-    a, b = (basis.mT.matmul(attack.balanced(v).flatten(1)[..., None]).squeeze(-1) for v in (E, S))
-    return torch.cosine_similarity(attack.balanced(a), attack.balanced(b), dim=1)
+    return plain_cosine(*(basis.mT.matmul(attack.balanced(v).flatten(1)[..., None]).squeeze(-1) for v in (E, S)))
+
+
+def plain_cosine(E: Tensor, S: Tensor) -> Tensor:
+    """Cosine of E and S (n, ...): (n,), in [-1, 1]; 0 where one of them is zero."""
+    return torch.cosine_similarity(attack.balanced(E).flatten(1), attack.balanced(S).flatten(1), dim=1)
 
 
 def ssim(E: Tensor, S: Tensor, *, window: int = WINDOW, sigma: float = 1.5) -> Tensor:

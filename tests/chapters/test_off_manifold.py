@@ -228,8 +228,8 @@ def test_stored_images_make_a_score_of_the_nearest_one_alone(page):
 def test_gradients_of_logits_add_up(page):
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 4), nn.Tanh(), nn.Linear(4, 3)).double()
     x = torch.randn(5, 1, 3, 3, generator=generator(), dtype=torch.float64)
-    of = {name: page["gradient"](net, x, name) for name in ("predicted logit", "logsumexp", "log probability")}
-    assert torch.allclose(of["predicted logit"] - of["logsumexp"], of["log probability"])
+    of = {name: page["gradient"](net, x, name) for name in ("predicted logit", "log-sum-exp", "log probability")}
+    assert torch.allclose(of["predicted logit"] - of["log-sum-exp"], of["log probability"])
     whole = torch.func.vmap(torch.func.jacrev(lambda one: net(one[None]).sum()))(x)
     assert torch.allclose(page["gradient"](net, x, "sum of logits"), whole)
 

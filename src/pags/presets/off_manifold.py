@@ -37,6 +37,7 @@ class OffManifold:
     explain: int = sizes(100, 300, 1000, 2000)  # of the test images; changes are measured at them
     scored: int = sizes(10, 300, 300, 2000)  # of these; likeness with the score is measured at them
     sigma: float = SIGMA  # noise level of the score, in pixel units
+    sigmas: tuple[float, ...] = sizes((), (), (0.125, 0.5), (0.125, 0.5))  # and others
     search: score.Config = SEARCH  # of the exact score, on strokes
     denoiser: denoise.Config = DENOISER  # gives the score of all other images
     classifier: classify.Config = NET_A
@@ -71,7 +72,8 @@ class OffManifold:
         (1.0,), (0.3, 1.0, 3.0), (0.16,), logspace(-5, 4, 30, PER_IMAGE)
     )  # for A's released PGD loop
     repetitions: int = sizes(3, 3, 2, 10)
-    size: float = 0.1  # of a step, times an image's length
+    size: float = sizes(0.1, 0.1, 2.64, 2.64)  # of a step, times an image's length, or
+    fixed: bool = sizes(False, False, True, True)  # the same for all images, as in A's code
     draws: int = sizes(4, 8, 8, 8)  # of noise, per image
     lpips: bool = sizes(False, True, True, True)  # whether likeness is measured by LPIPS too
     # Digits beside a distractor
