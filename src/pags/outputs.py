@@ -37,6 +37,11 @@ def margin(logits: Tensor) -> Tensor:
     return first - second
 
 
+def log_probability(logits: Tensor) -> Tensor:
+    """Of the predicted class: a shift that is common to all logits leaves it as it is."""
+    return logits.log_softmax(1).amax(1)
+
+
 OUTPUTS: dict[str, Output] = {
     "sum of logits": total,
     "predicted logit": predicted,

@@ -143,7 +143,7 @@ def test_no_template_is_left_in_a_preset(chapter, name):
 @pytest.mark.parametrize(("chapter", "name"), PLACES)
 def test_every_preset_has_every_field_in_its_type(chapter, name):
     def check(config, hint):
-        assert type(config) is hint
+        assert isinstance(config, hint)
         assert hint.__dataclass_params__.frozen
         for field, inner in typing.get_type_hints(hint).items():
             value = getattr(config, field)

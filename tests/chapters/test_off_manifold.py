@@ -6,7 +6,7 @@ import torch
 from pages import answers, defined
 from torch import nn
 
-from pags import data, presets, regularize, robustness, score, tangent
+from pags import data, outputs, presets, regularize, robustness, score, tangent
 from pags.book import regimes
 
 CHAPTER = "04_off_manifold_robustness"
@@ -15,7 +15,7 @@ CHAPTER = "04_off_manifold_robustness"
 @pytest.fixture(scope="module")
 def page():
     """The functions of the page."""
-    names = {"np": np, "torch": torch, "nn": nn, "regularize": regularize, "tangent": tangent}
+    names = {"np": np, "torch": torch, "nn": nn, "outputs": outputs, "regularize": regularize, "tangent": tangent}
     space = defined(CHAPTER, names)
     shifted = """
 class Shifted(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pags import PRESETS, autoencoder, classify, denoise, generate, nets, presets, vae
+from pags import PRESETS, autoencoder, classify, deep_autoencoder, denoise, generate, nets, presets, vae
 from pags.book import retraining
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.diffroar import Roar
@@ -85,7 +85,7 @@ class Training(NamedTuple):
         return self.times * max(started, 3 * flops * self.schedule.epochs * self.n * self.passes / rate)
 
 
-HALF = (classify.Config, denoise.Config)  # in bfloat16
+HALF = (classify.Config, denoise.Config, deep_autoencoder.Config)  # in bfloat16
 RESNET18 = classify.Config(Schedule(1, 1, 1.0), net="small_resnet18", dropout=False)
 
 
@@ -159,6 +159,8 @@ def cost(config: Any, shape: Shape) -> tuple[float, int]:
                 net = classify.NETS[config.net](tuple(size), 10, dropout=config.dropout, channels=channels)
             case vae.Config():
                 net = _Through(vae.VAE(config.latents))
+            case deep_autoencoder.Config():
+                net = deep_autoencoder.DeepAutoencoder(channels, size[0], config.latents, config.width)
             case autoencoder.Config():
                 net = autoencoder.Autoencoder(channels, size[0], config.latents, config.width)
             case denoise.Config():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pags import classify, denoise, generate, score
 from pags.autoencoder import Config as Autoencoder
+from pags.deep_autoencoder import Config as DeepAutoencoder
 from pags.presets.columns import sizes, vary
 from pags.presets.shared import DENOISER, MANIFOLD, NET_A, SEARCH, SIGMA, logspace
 from pags.train import Schedule
@@ -25,12 +26,11 @@ class OffManifold:
         "strokes", "generated", "cifar10", "cifar10"
     )
     manifold: generate.Config = MANIFOLD
-    autoencoder: Autoencoder = Autoencoder(
-        latents=sizes(40, 128, 128, 128),
-        schedule=Schedule(
-            epochs=sizes(8, 10, 30, 100), batch=sizes(64, 100, 250, 100), lr=sizes(1e-3, 1e-3, 1e-3, 1e-4)
-        ),
-        width=sizes(32, 32, 128, 128),
+    autoencoder: Autoencoder = sizes(
+        Autoencoder(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
+        Autoencoder(latents=128, schedule=Schedule(epochs=10, batch=100, lr=1e-3)),
+        DeepAutoencoder(latents=128, schedule=Schedule(epochs=30, batch=250, lr=1e-3)),
+        DeepAutoencoder(latents=128, schedule=Schedule(epochs=100, batch=100, lr=1e-4)),
     )
     n: int = sizes(800, 4000, 25_000, 50_000)  # training images
     test: int = sizes(500, 2000, 10_000, 10_000)
