@@ -161,11 +161,20 @@ def test_steps_of_equal_length_have_the_factor_of_the_gradient(page):
     assert by_steps == pytest.approx(page["log_factor"](basis[:1], gradient[:1]).item(), abs=0.07)
 
 
+ROWS = [[9.0, 9, 9, 9], [1, 5, 2, 6], [3, 0, 4, 1], [8, 8, 8, 8]]
+
+
 def test_a_strength_is_chosen_on_the_other_half_and_never_at_an_end():
-    values = torch.tensor([[9.0, 9, 9, 9], [1, 5, 2, 6], [3, 0, 4, 1], [8, 8, 8, 8]])
-    peak, best = exact.chosen(values)
+    peak, best = exact.chosen(torch.tensor(ROWS)[:, None])
     assert best == [1, 2]  # even images by the odd ones, which the second row has highest; and the reverse
-    assert peak.tolist() == [1, 0, 2, 1]
+    assert peak.tolist() == [[1, 0, 2, 1]]
+
+
+def test_a_run_does_not_choose_for_itself():
+    other = torch.tensor(ROWS)[[0, 2, 1, 3]]  # the middle rows changed places
+    peak, best = exact.chosen(torch.stack([torch.tensor(ROWS), other], 1))
+    assert best == [1, 2]
+    assert peak.tolist() == [[3, 5, 4, 6]] * 2  # what the other run's other half has highest
 
 
 def test_the_null_is_the_likeness_with_other_images():

@@ -336,8 +336,8 @@ def _exact_score(P: KnownScore) -> Iterator[Training]:
     steps = P.net.pgd_steps
     strengths = {"gradient norm": P.gradient_norm, "smoothness": P.smoothness, "noise": P.noise, "PGD": P.pgd}
     for name, some in strengths.items():
-        yield Training(name, P.net, of(P.source), P.nets_train, len(some), passes(name, steps))
-    yield Training("no objective", P.net, of(P.source), P.nets_train)
+        yield Training(name, P.net, of(P.source), P.nets_train, len(some) * P.repetitions, passes(name, steps))
+    yield Training("no objective", P.net, of(P.source), P.nets_train, P.repetitions)
 
 
 CHAPTERS: dict[type, Callable[[Any], Iterable[Training]]] = {

@@ -1,6 +1,6 @@
 """What chapter 07 compares with the exact score: log odds of a classifier, steps on and off the manifold, likenesses.
 
-Axes: n examples, d pixels, k latents, c classes, s strengths.
+Axes: n examples, d pixels, k latents, c classes, s strengths, r runs.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from pags import score
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosines (n,) of two batches of images."""
-    return torch.cosine_similarity(a.flatten(1), b.flatten(1))
-
-
-def length(v: Tensor) -> Tensor:
-    """Euclidean lengths (n,)."""
-    return v.flatten(1).norm(dim=1)
 
 
 def rival(exact: score.Exact, y: Tensor) -> Tensor:
@@ -58,10 +48,16 @@ def null(alike: Callable[[Tensor, Tensor], Tensor], S: Tensor, B: Tensor) -> Ten
 
 
 def chosen(values: Tensor) -> tuple[Tensor, list[int]]:
-    """The row of values (s, n) that is highest on the other half of the images.
+    """At values (s, r, n), those (r, n) of the row that is highest in the other runs and on the other half of images.
 
-    A value per image, (n,), and the two rows; the first and the last row are not asked. The images are halved by turns.
+    With them come all rows so chosen; the first and the last are not asked. The images are halved by turns. A single
+    run chooses for itself.
     """
-    half = torch.arange(values.shape[1]) % 2
-    best = [int(values[1:-1, half != h].mean(1).argmax()) + 1 for h in (0, 1)]
-    return values[torch.tensor(best)[half], torch.arange(len(half))], best
+    _, runs, n = values.shape
+    half, found, rows = torch.arange(n) % 2, torch.empty_like(values[0]), set()
+    for r in range(runs):
+        others = values if runs == 1 else values[:, torch.arange(runs) != r]
+        best = torch.stack([others[1:-1, :, half != h].mean((1, 2)).argmax() + 1 for h in (0, 1)])
+        found[r] = values[best[half], r, torch.arange(n)]
+        rows |= {*best.tolist()}
+    return found, sorted(rows)

@@ -20,7 +20,8 @@ class KnownScore:
     sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units
     search: score.Config = SEARCH
     denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
-    nets_train: int = sizes(800, 5000, 60_000, 60_000)  # images for the nets
+    nets_train: int = sizes(800, 5000, 30_000, 60_000)  # images for the nets
+    repetitions: int = sizes(1, 3, 3, 5)  # of the nets
     net: classify.Config = sizes(
         NET_A,
         NET_A,
