@@ -6,6 +6,7 @@ directions, (n, k) as `watch.cosines` gives them: the length of a row is the fra
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +26,20 @@ class Generative:
 
 @dataclass(frozen=True)
 class Reconstructive:
-    """An autoencoder, a classifier for its reconstructions, and how many test images are explained.
+    """An autoencoder, two classifiers for its reconstructions, and how many test images are explained.
 
-    Of the first `shown` of them the pictures and the attributions themselves are kept.
+    `robust` is one that meets an adversary. Of the first `shown` test images the pictures and the attributions
+    themselves are kept.
     """
 
     autoencoder: autoencoder.Config
     classifier: classify.Config
+    robust: classify.Config
     explain: int
     shown: int = 6
+
+
+BLOCK = 2**28  # numbers in the tangent bases that are held at once
 
 
 @dataclass(frozen=True)
@@ -121,25 +127,38 @@ def reconstructive(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """A data set replaced by an autoencoder's reconstructions, a classifier for them, parts at held-out ones.
+    """A data set replaced by an autoencoder's reconstructions, classifiers for them, parts at held-out ones.
 
-    "picture" and "map <method>" hold the first few images and their attributions. The info holds the accuracy, the
-    numbers k and d that chance depends on, and the share of the images' variance that reconstructions lack.
+    Beside those of all methods, "robust" holds the parts of the robust net's gradient; "picture" and "map <method>"
+    hold the first few images and their attributions. The info holds the accuracies, the numbers k and d that chance
+    depends on, and the share of the images' variance that reconstructions lack. Large images are explained in blocks,
+    so that their bases fit the memory.
     """
-    trained = artifacts.cached(autoencoder.fit, config.autoencoder, images, seed=seed, device=device)
-    model = autoencoder.load(trained, device)
+    options: dict[str, Any] = {"seed": seed, "device": device}
+    model = autoencoder.load(artifacts.cached(autoencoder.fit, config.autoencoder, images, **options), device)
     rebuilt, missed = {}, 0.0
     for part in (images, held_out.first(config.explain)):
         z, x = autoencoder.reconstruct(model, part.x.to(device))
         rebuilt[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
         missed = float((x.cpu() - part.x).square().sum() / (part.x - part.x.mean(0)).square().sum())
-    test = rebuilt["test"]
-    basis = tangent.tangent_basis(model.decode, data.latents(test))
-    probe = watch.probe(test.x, test.y, basis)
-    parts, info = explained(config.classifier, rebuilt["train"], probe, seed=seed, device=device, checkpoint=checkpoint)
-    net = classify.load(artifacts.cached(classify.fit, config.classifier, rebuilt["train"], seed=seed, device=device))
+    test, z = rebuilt["test"], data.latents(rebuilt["test"])
+    k, d = config.autoencoder.latents, test.x[0].numel()
+    trained = artifacts.cached(classify.fit, config.classifier, rebuilt["train"], **options)
+    against = artifacts.cached(classify.fit, config.robust, rebuilt["train"], **options)
+    net, robust = classify.load(trained, device), classify.load(against, device)
+    blocks: dict[str, list[Tensor]] = {}
+    for rows in torch.arange(len(z)).split(max(1, BLOCK // (k * d))):
+        probe = watch.probe(test.x[rows], test.y[rows], tangent.tangent_basis(model.decode, z[rows], chunk=16))
+        found = explain(net, probe, seed=seed + int(rows[0]))
+        found["robust"] = watch.cosines(probe, robust, attribution.METHODS["gradient"], generator=torch.Generator())
+        for name, parts in found.items():
+            blocks.setdefault(name, []).append(parts)
+    tensors = {name: torch.cat(parts) for name, parts in blocks.items()}
     few = test.x[: config.shown].to(device)
     for name, method in attribution.METHODS.items():
-        parts[f"map {name}"] = method(net, few, generator=torch.Generator().manual_seed(seed)).cpu()
-    about = {"k": config.autoencoder.latents, "d": test.x[0].numel(), "missed": missed}
-    return parts | {"picture": few.cpu()}, info | about
+        tensors[f"map {name}"] = method(net, few, generator=torch.Generator().manual_seed(seed)).cpu()
+    right = {
+        word: float(train.correct(one, test.x, test.y).mean())
+        for word, one in (("accuracy", net), ("robust accuracy", robust))
+    }
+    return tensors | {"picture": few.cpu()}, right | {"k": k, "d": d, "missed": missed}

@@ -1,5 +1,7 @@
 """Jobs of several trainings: they give what their steps give one by one, and depend on the seed alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,14 +81,29 @@ def test_the_pipeline_depends_on_its_seed_alone(images):
 
 
 def test_a_reconstruction_lies_on_the_manifold_that_explains_it(images):
-    config = replicate.Reconstructive(autoencoder.Config(latents=5, schedule=ONCE, width=8), NET, explain=6, shown=4)
+    against = replace(NET, budgets=(0.5,), pgd_steps=1)
+    small = autoencoder.Config(latents=5, schedule=ONCE, width=8)
+    config = replicate.Reconstructive(small, NET, against, explain=6, shown=4)
     held_out = data.load("strokes", "test", n=10)
     got = artifacts.cached(replicate.reconstructive, config, images, held_out, seed=0)
     assert (got.info["k"], got.info["d"]) == (5, 1024)
-    assert {got.tensors[name].shape for name in attribution.METHODS} == {(6, 5)}
+    assert {got.tensors[name].shape for name in (*attribution.METHODS, "robust")} == {(6, 5)}
     assert 0 < got.tensors["random"].norm(dim=1).mean() < 3 * tangent.chance_level(5, 1024)
     assert got.tensors["picture"].shape == got.tensors["map gradient"].shape == (4, 1, 32, 32)
     assert 0 < got.info["missed"] < 3
+    assert {"accuracy", "robust accuracy"} < got.info.keys()
+
+
+def test_large_images_are_explained_in_blocks_with_the_same_result(images, monkeypatch):
+    small = autoencoder.Config(latents=5, schedule=ONCE, width=8)
+    config = replicate.Reconstructive(small, NET, NET, explain=6, shown=2)
+    held_out = data.load("strokes", "test", n=10)
+    whole, _ = replicate.reconstructive(config, images, held_out, seed=0, device=CPU)
+    monkeypatch.setattr(replicate, "BLOCK", 2 * 5 * 1024)
+    parts, _ = replicate.reconstructive(config, images, held_out, seed=0, device=CPU)
+    for name in ("gradient", "Input x Gradient", "robust"):  # those that draw nothing
+        assert torch.allclose(whole[name].norm(dim=1), parts[name].norm(dim=1), atol=1e-4)
+    assert parts["SmoothGrad"].shape == (6, 5)
 
 
 def test_upsampling_images_and_jacobians_is_one_linear_map(images):

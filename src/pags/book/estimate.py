@@ -263,8 +263,10 @@ def _fractions(P: Fractions) -> Iterator[Training]:
     yield from _manifold(P.replica.manifold, P.replications, PROCESSES)
     yield net("replication", P.replica.classifier, grey(), P.replica.manifold.draw.train, P.replications)
     for name in (*P.others, *P.medical):
-        yield Training(f"autoencoder of {name}", P.other.autoencoder, of(name, RECONSTRUCTED), P.other_n)
-        yield net(f"rebuilt {name}", P.other.classifier, of(name, RECONSTRUCTED), P.other_n)
+        shape = of(name, P.large_size if name in P.large else RECONSTRUCTED)
+        yield Training(f"autoencoder of {name}", P.other.autoencoder, shape, P.other_n, P.other_seeds)
+        yield net(f"rebuilt {name}", P.other.classifier, shape, P.other_n, P.other_seeds)
+        yield net(f"rebuilt {name}, robust", P.other.robust, shape, P.other_n, P.other_seeds)
 
 
 def _off_manifold(P: OffManifold) -> Iterator[Training]:

@@ -129,13 +129,16 @@ class Fractions:
     others: tuple[str, ...] = sizes(
         ("strokes",),
         ("fashion_mnist", "cifar10"),
-        ("emnist", "cifar10", "fashion_mnist"),
+        ("emnist", "cifar10"),
         ("emnist", "cifar10", "fashion_mnist"),
     )
     medical: tuple[str, ...] = sizes(
         (), ("pneumonia", "retinamnist"), ("pneumonia", "retinamnist"), ("pneumonia", "retinamnist")
     )
-    other_n: int = sizes(1000, 5000, 50_000, 50_000)
+    other_n: int = sizes(1000, 5000, 20_000, 50_000)
+    other_seeds: int = sizes(1, 3, 3, 3)
+    large: tuple[str, ...] = sizes((), (), ("emnist", "pneumonia"), ("emnist", "pneumonia"))  # those resized to
+    large_size: int = 128  # pixels a side; all others to 32
     other: replicate.Reconstructive = replicate.Reconstructive(
         autoencoder=autoencoder.Config(
             latents=sizes(40, 144, 144, 144),
@@ -149,6 +152,7 @@ class Fractions:
             ),
             net=sizes("narrow_lenet", "narrow_lenet", "lenet", "lenet"),
         ),
+        robust=vary(ROBUST, budgets=(1.0,), per_batch=False, pgd_steps=sizes(3, 3, 3, 20)),
         explain=sizes(60, 200, 1000, 10_000),
     )
 
