@@ -321,7 +321,10 @@ def _diffroar(P: Roar) -> Iterator[Training]:
         "blocks": blocks,
         "blocks, top": blocks,
     }
-    plan = retraining.plan(P, colours=seen["colour"][0][0])
+    others = [*P.perceptron_data[:1], *P.conv_data[:1]]
+    for name in others:
+        seen[name] = of(name, P.large if name in P.conv_data else 32), P.more_n
+    plan = retraining.plan(P, colours=seen["colour"][0][0], others=others)
     for where, group in plan.nets.items():
         for name, config in group.items():
             yield net(f"{where}: {name}", config, *seen[where], plan.repeat[where])

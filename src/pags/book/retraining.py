@@ -4,7 +4,7 @@ The tables are by data ("digits", "images", ...). Axes: r runs, n test images.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,8 +42,13 @@ def kept_of(removed: Iterable[float]) -> list[float]:
     return [round(1 - share, 6) for share in removed]
 
 
-def plan(P: Roar, *, colours: int) -> Plan:
-    """The tables of a preset; with several colours, whole pixels are ranked, too."""
+def more(P: Roar, there: Mapping[str, bool]) -> list[str]:
+    """D's other data sets that are `there`, and not on the page anyway."""
+    return [name for name in (*P.perceptron_data, *P.conv_data) if there.get(name) and name not in (P.images, P.colour)]
+
+
+def plan(P: Roar, *, colours: int, others: Iterable[str] = ()) -> Plan:
+    """The tables of a preset, with D's other data sets by name; with several colours, whole pixels are ranked, too."""
 
     def against(config: classify.Config, eps: float, linf: bool = False) -> classify.Config:
         return replace(config, budgets=(eps,), linf=linf)
@@ -64,6 +69,11 @@ def plan(P: Roar, *, colours: int) -> Plan:
     }
     repeat = {"digits": P.digits_repetitions, "images": P.repetitions, "colour": P.conv_repetitions}
     repeat |= dict.fromkeys(("blocks", "blocks, top"), P.block_repetitions)
+    for name in others:
+        large = name in P.conv_data
+        robust_one = P.large_robust if large else against(P.robust, P.l2[-1])
+        nets[name] = {"standard": P.large_conv if large else P.net, "robust": robust_one}
+        repeat[name] = P.conv_repetitions if large else P.repetitions
     pair = ["standard", [*l2][-1]]
 
     schemes = {where: {name: (name, roar.Scheme("gradient")) for name in group} for where, group in nets.items()}
@@ -85,11 +95,13 @@ def plan(P: Roar, *, colours: int) -> Plan:
     schemes["blocks"] |= {f"{name}, {product.method}": (name, product) for name in ("standard", [*l2_blocks][-1])}
 
     robust = [*l2, *linf]
-    queue = retrainings(P, schemes, repeat, robust=robust, pair=pair)
+    queue = retrainings(P, schemes, repeat, robust=robust, pair=pair, others=others)
     return Plan(nets, schemes, repeat, queue, [*l2], [*linf], [*l2_blocks])
 
 
-def retrainings(P: Roar, schemes, repeat, *, robust: list[str], pair: list[str]) -> dict[Key, roar.Retrain]:
+def retrainings(
+    P: Roar, schemes, repeat, *, robust: list[str], pair: list[str], others: Iterable[str] = ()
+) -> dict[Key, roar.Retrain]:
     """Which masks new nets are trained on."""
     queue: dict[Key, roar.Retrain] = {}
 
@@ -98,6 +110,9 @@ def retrainings(P: Roar, schemes, repeat, *, robust: list[str], pair: list[str])
             queue[where, scheme, share, top, tag, r] = roar.Retrain(config, share, top=top, **fields)
 
     mean = {"tag": "mean", "mean_fill": True}
+    for name in others:
+        large = name in P.conv_data
+        ask(name, CONV, scarce(P, name), P.large_retrained if large else P.retrained)
     ask("colour", schemes["colour"], conv_shares(P), P.conv_retrained)
     ask("colour", CONV, [0.1], P.conv_retrained, tag="outline", mask_only=True)
     ask("colour", CONV, [0.1], P.conv_retrained, **mean)
@@ -122,6 +137,11 @@ def shares_of(P: Roar) -> list[float]:
     if not shares[0] < P.scarce:
         raise UsageError(f"shares = {shares}: write one below {P.scarce:g}, too")
     return shares
+
+
+def scarce(P: Roar, name: str) -> list[float]:
+    """Shares that are kept of another data set's images: those of its kind of net that are judged."""
+    return [share for share in (conv_shares(P) if name in P.conv_data else shares_of(P)) if share < P.scarce]
 
 
 def conv_shares(P: Roar) -> list[float]:

@@ -33,7 +33,15 @@ PAPERS = {
 }
 SYMBOLS = {HOLDS: "✓", IN_PART: "◐", FAILS: "✗", UNDECIDED: "?", INCOMPARABLE: "≁", MISSING: "–"}
 KINDS = {outcome: word.replace(" ", "-") for outcome, word in PAPER.items()}  # names of styles
-DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "svhn": "SVHN"}
+DATA = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "svhn_test_part": "a part of SVHN",
+    "imagenet10": "ImageNet-10",
+    "imagenet10_64": "a part of ImageNet-10",
+}
 DATA |= {f"generated from {name}": f"images generated from {word}" for name, word in DATA.items()}
 MANY = {"holds": "hold", "does not hold": "do not hold"}  # said of several
 OURS = "Our own hypothesis, no claim of the paper."

@@ -43,7 +43,7 @@ class Roar:
     # Images (D)
     images: str = sizes("strokes", "fashion_mnist", "fashion_mnist", "fashion_mnist")
     images_size: int = sizes(32, 28, 28, 28)  # pixels a side, those of the files: for svhn write 32
-    images_n: int = sizes(1000, 5000, 60_000, 60_000)
+    images_n: int = sizes(1000, 5000, 50_000, 60_000)
     images_test: int = sizes(500, 2000, 10_000, 10_000)
     net: classify.Config = classify.Config(
         schedule=sizes(SHORT, SHORT, vary(SGD_D, epochs=5, drops=(4,), factor=0.1), SGD_D),
@@ -103,7 +103,7 @@ class Roar:
     )
     conv_robust: classify.Config = vary(
         conv,
-        schedule={"epochs": sizes(4, 8, 5, 500), "drops": sizes((), (6,), (3, 4), SGD_D.drops)},
+        schedule={"epochs": sizes(4, 8, 4, 500), "drops": sizes((), (6,), (3,), SGD_D.drops)},
         budgets=sizes((0.05,), (8 / 255,), (8 / 255,), (8 / 255,)),
         linf=True,
         pgd_steps=sizes(3, 4, 3, 8),
@@ -117,6 +117,21 @@ class Roar:
     conv_repetitions: int = sizes(1, 2, 1, 5)
     # How long the explained net was trained, in epochs, beside `conv`'s; its other settings stay, drops in proportion
     conv_lengths: tuple[int, ...] = sizes((), (), (), (10, 30, 100))
+    # D's other data sets, those that lie in the data directory: a standard and a robust net of each
+    perceptron_data: tuple[str, ...] = sizes((), ("svhn", "svhn_test_part"), ("svhn", "svhn_test_part"), ("svhn",))
+    conv_data: tuple[str, ...] = sizes((), (), ("imagenet10", "imagenet10_64"), ("imagenet10",))
+    more_n: int = sizes(1000, 5000, 20_000, 80_000)  # of each, or all that there are
+    more_test: int = sizes(500, 2000, 5000, 20_000)
+    large: int = sizes(64, 64, 64, 112)  # pixels a side of `conv_data`; the nets halve them early
+    large_conv: classify.Config = vary(conv, net=sizes("narrow_lenet", "resnet18", "resnet18", "resnet18"))
+    large_robust: classify.Config = vary(
+        conv_robust,
+        net=sizes("narrow_lenet", "resnet18", "resnet18", "resnet18"),
+        budgets=(4 / 255,),
+    )
+    large_retrained: classify.Config = vary(
+        conv_retrained, net=sizes("narrow_lenet", "resnet18", "resnet18", "resnet18")
+    )
     # Blocks of strokes, where the truth is known
     block_n: int = sizes(1000, 3000, 10_000, 20_000)
     block_test: int = sizes(500, 1000, 5000, 5000)
@@ -135,4 +150,6 @@ class Roar:
     @property
     def data(self) -> list[str]:
         """The data sets that the chapter's claims are judged on."""
-        return list(dict.fromkeys([self.manifold.data, self.images, self.colour]))
+        return list(
+            dict.fromkeys([self.manifold.data, self.images, self.colour, *self.perceptron_data, *self.conv_data])
+        )
