@@ -114,7 +114,7 @@ class Roar:
     conv_shares: tuple[Share, ...] = sizes(
         (0.05, 0.1), (0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
     )
-    conv_repetitions: int = sizes(1, 2, 1, 5)
+    conv_repetitions: int = sizes(1, 1, 1, 5)
     # How long the explained net was trained, in epochs, beside `conv`'s; its other settings stay, drops in proportion
     conv_lengths: tuple[int, ...] = sizes((), (), (), (10, 30, 100))
     # D's other data sets, those that lie in the data directory: a standard and a robust net of each
