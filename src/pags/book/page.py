@@ -149,7 +149,7 @@ def stacked_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[st
 
 
 def settings(chapter: str) -> None:
-    """Show every setting of the chapter at the three presets, in a block that opens on demand."""
+    """Show every setting of the chapter at all presets, in a block that opens on demand."""
     from IPython.display import HTML, display
 
     from pags import PRESETS, presets
@@ -159,7 +159,7 @@ def settings(chapter: str) -> None:
         for row in presets.table(chapter)
     ]
     inside = html_table("Every number that somebody chose", ["setting", *PRESETS], rows, label="Settings")
-    summary = "All settings of this chapter, at the three presets"
+    summary = "All settings of this chapter, at every preset"
     display(HTML(f'<details class="pags-source"><summary>{summary}</summary>{inside}</details>'))
 
 
