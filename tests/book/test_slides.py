@@ -7,7 +7,7 @@ import nbformat.v4 as nb
 import pytest
 
 from pags.book import build, chapters, exercises, plain, slides
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 SHOWN = [chapter for chapter in chapters.names() if build.executed(chapter, "quick")]
 KNOWN = plain.names()
@@ -81,3 +81,11 @@ def test_long_decks_lose_what_is_least_needed_first():
     assert len(kept) == slides.MOST
     assert {slide.rank for slide in kept} == {0, 1, 2, 3}
     assert [slide for slide in made if slide in kept] == kept
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty and holds no slides: name a new directory"):
+        slides.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "mine"

@@ -17,7 +17,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
 from pags.book import build, chapters, exercises, figures, plain
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
+from pags.files import explained
 
 LEAST, MOST = 12, 20
 REVEAL = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
@@ -97,9 +98,14 @@ class Slide:
 def write(directory: Path, preset: str = "quick") -> Path:
     """Write a deck a chapter, with an index and what they load, into a directory; returns it.
 
-    PagsError where a chapter was not executed at `preset` ("best": at any), or reveal.js is not installed.
+    UsageError where the directory holds something else, PagsError where a chapter was not executed at `preset`
+    ("best": at any), or reveal.js is not installed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    with explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()) and not (directory / "deck.css").exists():
+            raise UsageError(f"{directory} is not empty and holds no slides: name a new directory")
+        (directory / "deck.css").write_text(STYLE, encoding="utf-8")
     known, elsewhere, made = plain.names(), statements(), []
     for chapter in chapters.names():
         path = build.executed(chapter, preset)
@@ -109,7 +115,6 @@ def write(directory: Path, preset: str = "quick") -> Path:
         deck_ = deck(notebook, exercises.read(chapter), known, elsewhere)
         (directory / f"{chapter}.html").write_text(page(deck_), encoding="utf-8")
         made.append((chapter, deck_))
-    (directory / "deck.css").write_text(STYLE, encoding="utf-8")
     (directory / "index.html").write_text(_index(made), encoding="utf-8")
     copy(
         _installed("sphinx_revealjs", "sphinx-revealjs") / "_static" / "revealjs",
