@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 NET = {"schedule.batch": 16, "schedule.lr": 0.02, "net": "narrow_lenet"}
 TINY = {
     "images": "small",
+    "images_size": 48,  # larger than its files, as those of ImageNet would be
     "n": 160,
     "test": 60,
     "explain": 12,

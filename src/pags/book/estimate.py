@@ -270,7 +270,7 @@ def _fractions(P: Fractions) -> Iterator[Training]:
 
 
 def _off_manifold(P: OffManifold) -> Iterator[Training]:
-    shape = of(P.images)
+    shape = of(P.images, P.images_size)
     if P.images == "generated":
         yield from _manifold(P.manifold)
     elif P.images != "strokes":

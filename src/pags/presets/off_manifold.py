@@ -25,6 +25,7 @@ class OffManifold:
     images: str = sizes(  # "generated" by `manifold`, others by `autoencoder`
         "strokes", "generated", "cifar10", "cifar10"
     )
+    images_size: int = 32  # pixels a side, of images that are not generated
     manifold: generate.Config = MANIFOLD
     autoencoder: Autoencoder = sizes(
         Autoencoder(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
