@@ -1,7 +1,8 @@
-"""A's autoencoder for colour images: four strided convolutions with batch normalisation, and their mirror image.
+"""A's autoencoder for colour images: four strided convolutions with batch normalisation, three transposed ones back.
 
 Axes: n examples, k latents; images are (n, c, h, w) in [0, 1] with h = w a multiple of 16. Srinivas et al. 2023 take
-the convolutional autoencoder that the library pythae has for CIFAR-10 (channels 128, 256, 512, 1024), with 128 latents.
+the convolutional autoencoder that the library pythae has for CIFAR-10, with 128 latents: channels 128, 256, 512, 1024
+down, and from a quarter of the size 1024, 512, 256 up.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Config(autoencoder.Config):
 
 
 class DeepAutoencoder(nn.Module):
-    """Four halvings to k latents and four doublings back, pixels through a sigmoid.
+    """Four halvings to k latents; back from a quarter of the size by two doublings, pixels through a sigmoid.
 
     ValueError for a `size` that is no multiple of 16.
     """
@@ -32,13 +33,16 @@ class DeepAutoencoder(nn.Module):
         super().__init__()
         if size < 16 or size % 16:
             raise ValueError(f"images of {size} x {size} pixels: this autoencoder needs a multiple of 16")
-        side, widths = size // 16, [width * 2**i for i in range(4)]
+        widths, coarse, fine = [width * 2**i for i in range(4)], size // 16, size // 4
         deepest = widths[-1]
         down = [self._layer(nn.Conv2d(a, b, 4, 2, 1), b) for a, b in pairwise([channels, *widths])]
-        self.encode = nn.Sequential(*down, nn.Flatten(), nn.Linear(deepest * side**2, latents))
-        up = [self._layer(nn.ConvTranspose2d(a, b, 4, 2, 1), b) for a, b in pairwise(reversed(widths))]
-        last = nn.ConvTranspose2d(width, channels, 4, 2, 1)
-        first = [nn.Linear(latents, deepest * side**2), nn.Unflatten(1, (deepest, side, side))]
+        self.encode = nn.Sequential(*down, nn.Flatten(), nn.Linear(deepest * coarse**2, latents))
+        first = [nn.Linear(latents, deepest * fine**2), nn.Unflatten(1, (deepest, fine, fine))]
+        up = [
+            self._layer(nn.ConvTranspose2d(deepest, widths[2], 4, 2, 1), widths[2]),
+            self._layer(nn.ConvTranspose2d(widths[2], widths[1], 4, 2, 1, output_padding=1), widths[1]),
+        ]
+        last = nn.ConvTranspose2d(widths[1], channels, 4, 1, 2)  # the pixel too many goes here
         self.decode = nn.Sequential(*first, *up, last, nn.Sigmoid())
 
     @staticmethod

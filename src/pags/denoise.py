@@ -53,8 +53,8 @@ def preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
 class UNet(nn.Module):
     """A small U-net F(x; c, y) for images (n, channels, h, w): `c` (n,) is the noise condition, `y` (n,) the label.
 
-    XX
-        by an embedding of the two.
+    Label `classes` stands for no label. The middle is a residual perceptron on the coarse maps, scaled and shifted by
+    an embedding of the two.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, *, width: int = 32, hidden: int = 256) -> None:

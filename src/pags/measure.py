@@ -57,13 +57,11 @@ def probe(
     """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
 
     UsageError for a score of one image, which leaves none for a null, or of more than there are, and for images that
-    are too small to be compared.
+    are too small to be compared; ValueError for no score, or scores of different numbers of images.
     """
-    for score in scores.values():
-        if not 2 <= len(score) <= len(x):
-            raise UsageError(
-                f"the score is known at {len(score)} images, {len(x)} are explained: take from 2 to {len(x)}"
-            )
+    (scored,) = {len(score) for score in scores.values()}
+    if not 2 <= scored <= len(x):
+        raise UsageError(f"the score is known at {scored} images, {len(x)} are explained: take from 2 to {len(x)}")
     try:
         similarity.check_size(x.shape, similarity.WINDOW if trunk is None else similarity.LEAST)
     except ValueError as error:
@@ -74,16 +72,16 @@ def probe(
     return Probe(x, basis, scores, test, trunk, data.fingerprint(content))
 
 
-def likeness(
+def measures(
     basis: Tensor, trunk: dict[str, Tensor] | None = None, device: torch.device = torch.device("cpu")
 ) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """By name, the measures (n,) of how alike two maps (n, ...) are; 1 - LPIPS first where there is a trunk."""
-    measures: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    found: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "cosine in tangent space": partial(similarity.cosine, basis),
         "cosine": similarity.plain_cosine,
         "SSIM": similarity.ssim,
     }
-    return measures if trunk is None else {"1 − LPIPS": similarity.lpips(trunk, device)} | measures
+    return found if trunk is None else {"1 − LPIPS": similarity.lpips(trunk, device)} | found
 
 
 def named(measure: str, output: str, sigma: float) -> str:
@@ -94,10 +92,10 @@ def named(measure: str, output: str, sigma: float) -> str:
 def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
     """What is known of a net, by name: (m,) for "accuracy", (2, s) for a likeness, (n,) for everything else.
 
-    "on" and "off" are changes along and across the manifold, "rho_1" is at noise about as long as these steps,
-    "confidence" is the largest probability. A likeness and its null are as in `outputs.likenesses`: of all outputs'
-    gradients with the scores at all levels in the first measure (`named`), in the others of the predicted logit's at
-    the first level (by the measure's name).
+    "on" and "off" are changes along and across the manifold, "rho_1" is at noise about as long as these steps, it and
+    "rho_2" are nan where a net has no gradient; "confidence" is the largest probability. A likeness and its null are
+    as in `outputs.likenesses`: of all outputs' gradients with the scores at all levels in the first measure (`named`),
+    in the others of the predicted logit's at the first level (by the measure's name).
     """
     device = next(net.parameters()).device
     x, basis = at.x.to(device), at.basis.to(device)
@@ -121,7 +119,7 @@ def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
     found["confidence"] = logits.softmax(1).amax(1)
     score = next(iter(scores.values()))
     s = len(score)
-    (main, compare), *others = likeness(basis[:s], at.trunk, device).items()
+    (main, compare), *others = measures(basis[:s], at.trunk, device).items()
     alike = outputs.likenesses(net, x[:s], scores, compare)
     found |= {named(main, *key): pair for key, pair in alike.items()}
     found |= {name: outputs.likeness(E[:s], score, other) for name, other in others}
@@ -141,7 +139,7 @@ def fit(
 
     Raises PagsError, before the training, where this would be more than `LIMIT` bytes.
     """
-    pairs = len(likeness(at.basis, at.trunk)) - 1 + len(outputs.OUTPUTS) * len(at.scores)
+    pairs = len(measures(at.basis)) + (at.trunk is not None) - 1 + len(outputs.OUTPUTS) * len(at.scores)
     scored = len(next(iter(at.scores.values())))
     size = at.x.element_size() * (5 * len(at.x) + 2 * pairs * scored) + 4 * len(at.test.y)
     if size > LIMIT:

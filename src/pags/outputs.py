@@ -1,16 +1,13 @@
 """What a net's input gradient is taken of, and how like the score each of these gradients is.
 
-Axes: n images, c classes, m noise levels, s images with a known score. Srinivas et al. 2023 take the sum of all logits
+Axes: n images, c classes, s images with a known score. Srinivas et al. 2023 take the sum of all logits
 (released code), Bordt et al. 2022 and Shah et al. 2021 the predicted logit. Call `net.eval()` first.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-
-from pags.train import Schedule
 
 Output = Callable[[Tensor], Tensor]  # logits (n, c) to a number for each image (n,)
 OTHERS = 3  # images whose scores make a null
@@ -53,9 +50,10 @@ OUTPUTS: dict[str, Output] = {
 def gradient(net: nn.Module, x: Tensor, of: Output, *, batch: int = 250) -> Tensor:
     """The gradient of one output at the images x (n, ...), like x; parameters get none."""
     parts = []
-    for part in x.split(batch):
-        part = part.detach().requires_grad_()
-        parts.append(torch.autograd.grad(of(net(part)).sum(), part)[0])
+    with torch.enable_grad():
+        for part in x.split(batch):
+            part = part.detach().requires_grad_()
+            parts.append(torch.autograd.grad(of(net(part)).sum(), part)[0])
     return torch.cat(parts)
 
 
@@ -83,9 +81,3 @@ def likenesses(
         E = gradient(net, x, of)
         found |= {(name, sigma): likeness(E, score, compare) for sigma, score in scores.items()}
     return found
-
-
-def lengthened(schedule: Schedule, epochs: int) -> Schedule:
-    """The schedule with so many epochs, its drops at the same shares of them: the axis "how long was it trained"."""
-    drops = tuple(round(drop * epochs / schedule.epochs) for drop in schedule.drops if drop < schedule.epochs)
-    return replace(schedule, epochs=epochs, drops=drops)

@@ -131,18 +131,18 @@ def reconstructive(
 
     Beside those of all methods, "robust" holds the parts of the robust net's gradient; "picture" and "map <method>"
     hold the first few images and their attributions. The info holds the accuracies, the numbers k and d that chance
-    depends on, and the share of the images' variance that reconstructions lack. Large images are explained in blocks,
-    so that their bases fit the memory.
+    depends on, and the share of the held-out images' variance that reconstructions lack. Large images are explained in
+    blocks, so that their bases fit the memory.
     """
     options: dict[str, Any] = {"seed": seed, "device": device}
     model = autoencoder.load(artifacts.cached(autoencoder.fit, config.autoencoder, images, **options), device)
-    rebuilt, missed = {}, 0.0
+    rebuilt = {}
     for part in (images, held_out.first(config.explain)):
         z, x = autoencoder.reconstruct(model, part.x.to(device))
         rebuilt[part.split] = data.dataset(f"reconstructed {part.name}", part.split, x.cpu(), part.y, part.classes, z)
-        missed = float((x.cpu() - part.x).square().sum() / (part.x - part.x.mean(0)).square().sum())
     test, z = rebuilt["test"], data.latents(rebuilt["test"])
-    k, d = config.autoencoder.latents, test.x[0].numel()
+    real, k, d = held_out.x[: config.explain], config.autoencoder.latents, test.x[0].numel()
+    missed = float((test.x - real).square().sum() / (real - images.x.mean(0)).square().sum())
     trained = artifacts.cached(classify.fit, config.classifier, rebuilt["train"], **options)
     against = artifacts.cached(classify.fit, config.robust, rebuilt["train"], **options)
     net, robust = classify.load(trained, device), classify.load(against, device)

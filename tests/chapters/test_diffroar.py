@@ -1,6 +1,7 @@
 """What chapter 06 defines on its page: ranks and masks, and exercises whose checks tell right from wrong."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from pags import PRESETS, blocks, presets, roar, stats
 from pags.book import results, retraining
 from pags.book.page import slug
+from pags.errors import UsageError
+from pags.train import Schedule
 
 CHAPTER = "06_diffroar"
 
@@ -190,3 +193,24 @@ def test_the_plan_ranks_each_net_and_trains_on_both_ends_of_every_order():
             assert (where, scheme, share, not top, tag, r) in plan.queue
     assert len(retraining.plan(P, colours=3).queue) == len(plan.queue) + 4 * len(retraining.conv_shares(P))
     assert len(plan.repeated(plan.nets)) == sum(len(g) * plan.repeat[w] for w, g in plan.nets.items())
+
+
+def test_a_longer_schedule_drops_at_the_same_shares_and_a_shorter_one_never_at_once():
+    schedule = Schedule(epochs=10, batch=4, lr=0.1, drops=(6, 9, 20), stop=1e-3)
+    assert retraining.lengthened(schedule, 100) == Schedule(epochs=100, batch=4, lr=0.1, drops=(60, 90))
+    assert retraining.lengthened(schedule, 10).lr_at(9) == schedule.lr_at(9)
+    assert retraining.lengthened(Schedule(epochs=500, batch=4, lr=0.1, drops=(20, 40)), 10).drops == (1,)
+
+
+def test_of_two_copies_of_a_data_set_one_is_asked():
+    P = presets.get("06_diffroar", "gpu")
+    both = {"svhn": True, "svhn_test_part": True, "imagenet10": False, "imagenet10_64": True}
+    assert retraining.more(P, both) == ["svhn", "imagenet10_64"]
+    assert retraining.more(replace(P, images="svhn"), both) == ["imagenet10_64"]
+    made = retraining.plan(P, colours=3, others=["svhn", "imagenet10_64"])
+    assert made.nets["imagenet10_64"]["robust"] == P.large_robust
+    assert made.nets["svhn"]["robust"].budgets == P.l2[-1:]
+    asked = {(where, name, share) for where, name, share, *_ in made.queue if where in ("svhn", "imagenet10_64")}
+    assert {share for *_, share in asked} == {0.05, 0.1, 0.2, 0.3}
+    with pytest.raises(UsageError, match="l2 = \\[\\]: write at least one budget"):
+        retraining.plan(replace(P, l2=()), colours=3)

@@ -21,6 +21,9 @@ def test_at_full_width_it_has_the_layers_of_the_paper():
         convolutions = [m for m in net.encode.modules() if isinstance(m, torch.nn.Conv2d)]
         assert [m.out_channels for m in convolutions] == [128, 256, 512, 1024]
         assert net.encode[-1].in_features == 4096
+        assert net.decode[0].out_features == 1024 * 8 * 8
+        transposed = [m for m in net.decode.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+        assert [m.out_channels for m in transposed] == [512, 256, 3]
         assert net(torch.empty(2, 3, 32, 32)).shape == (2, 3, 32, 32)
 
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from pags import outputs, similarity
-from pags.train import Schedule
 
 W = torch.randn(16, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 X = torch.rand(7, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -46,9 +45,3 @@ def test_a_gradient_is_as_like_its_own_score_as_can_be_and_the_null_is_of_other_
     torch.testing.assert_close(found["log-sum-exp", 0.5], -found["log-sum-exp", 0.25])
     with pytest.raises(ValueError, match="6 scores for 7 images"):
         outputs.likenesses(Linear(), X, {0.25: score[:6]}, cosine)
-
-
-def test_a_longer_schedule_drops_at_the_same_shares():
-    schedule = Schedule(epochs=10, batch=4, lr=0.1, drops=(6, 9, 20))
-    assert outputs.lengthened(schedule, 100) == Schedule(epochs=100, batch=4, lr=0.1, drops=(60, 90))
-    assert outputs.lengthened(schedule, 10).lr_at(9) == schedule.lr_at(9)

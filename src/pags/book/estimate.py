@@ -3,7 +3,7 @@
 A training of n images for so many epochs, each step worth so many plain ones (a forward pass, and a backward pass to
 the parameters), takes what its arithmetic takes at the rate of a ResNet18, or what starting its kernels takes if that
 is longer. A schedule that a small loss may end counts in full. Everything else that a chapter does is one number for
-all. For chapter 06 at standard on an H200 this gives the 300 s that it took; elsewhere expect a factor of two.
+all. The gradient penalty counts as a double backward pass, which is the upper bound. Expect a factor of two.
 """
 
 import functools
@@ -100,8 +100,7 @@ class Estimate(NamedTuple):
 def estimate(config: Any) -> Estimate:
     """What the trainings of a chapter with these settings cost."""
     found = list(trainings(config))
-    alone = max((one.seconds * min(one.faster, one.times) / one.times for one in found), default=0.0)
-    seconds = REST + max(sum(one.seconds for one in found), alone) if found else 0.0
+    seconds = REST + sum(one.seconds for one in found) if found else 0.0
     return Estimate(sum(one.times for one in found), sum(one.images for one in found), seconds / 3600)
 
 

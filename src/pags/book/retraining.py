@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from pags import attribution, classify, outputs, roar, stats
+from pags import attribution, classify, roar, stats
 from pags.book import plot
 from pags.errors import UsageError
 from pags.presets.diffroar import Roar
+from pags.train import Schedule
 
 CONV = ("standard", "robust")  # convolutional nets of the length that the preset says
 Key = tuple[str, str, float, bool, str, int]  # data, order, share kept, top or bottom, what is special, run
@@ -43,12 +44,19 @@ def kept_of(removed: Iterable[float]) -> list[float]:
 
 
 def more(P: Roar, there: Mapping[str, bool]) -> list[str]:
-    """D's other data sets that are `there`, and not on the page anyway."""
-    return [name for name in (*P.perceptron_data, *P.conv_data) if there.get(name) and name not in (P.images, P.colour)]
+    """D's other data sets, of each kind the first that is `there`; none that is on the page anyway."""
+    found = [[name for name in names if there.get(name)][:1] for names in (P.perceptron_data, P.conv_data)]
+    return [name for names in found for name in names if name not in (P.images, P.colour)]
 
 
-def plan(P: Roar, *, colours: int, others: Iterable[str] = ()) -> Plan:
-    """The tables of a preset, with D's other data sets by name; with several colours, whole pixels are ranked, too."""
+def plan(P: Roar, *, colours: int, others: Sequence[str] = ()) -> Plan:
+    """The tables of a preset, with D's other data sets by name; with several colours, whole pixels are ranked, too.
+
+    UsageError where a kind of robust net has no budget.
+    """
+    for field in ("l2", "linf", "block_eps"):
+        if not getattr(P, field):
+            raise UsageError(f"{field} = []: write at least one budget")
 
     def against(config: classify.Config, eps: float, linf: bool = False) -> classify.Config:
         return replace(config, budgets=(eps,), linf=linf)
@@ -60,10 +68,7 @@ def plan(P: Roar, *, colours: int, others: Iterable[str] = ()) -> Plan:
         "digits": {"standard": P.digits_net},
         "images": {"standard": P.net, "linear model": P.linear} | l2 | linf,
         "colour": {"standard": P.conv, "robust": P.conv_robust}
-        | {
-            name: replace(P.conv, schedule=outputs.lengthened(P.conv.schedule, epochs))
-            for name, epochs in lengths(P).items()
-        },
+        | {name: replace(P.conv, schedule=lengthened(P.conv.schedule, epochs)) for name, epochs in lengths(P).items()},
         "blocks": {"standard": P.block} | l2_blocks,
         "blocks, top": {"standard": P.block},
     }
@@ -100,7 +105,7 @@ def plan(P: Roar, *, colours: int, others: Iterable[str] = ()) -> Plan:
 
 
 def retrainings(
-    P: Roar, schemes, repeat, *, robust: list[str], pair: list[str], others: Iterable[str] = ()
+    P: Roar, schemes, repeat, *, robust: list[str], pair: list[str], others: Sequence[str] = ()
 ) -> dict[Key, roar.Retrain]:
     """Which masks new nets are trained on."""
     queue: dict[Key, roar.Retrain] = {}
@@ -141,7 +146,10 @@ def shares_of(P: Roar) -> list[float]:
 
 def scarce(P: Roar, name: str) -> list[float]:
     """Shares that are kept of another data set's images: those of its kind of net that are judged."""
-    return [share for share in (conv_shares(P) if name in P.conv_data else shares_of(P)) if share < P.scarce]
+    shares = [share for share in (conv_shares(P) if name in P.conv_data else shares_of(P)) if share < P.scarce]
+    if not shares:
+        raise UsageError(f"conv_shares = {conv_shares(P)}: write one below {P.scarce:g}, too")
+    return shares
 
 
 def conv_shares(P: Roar) -> list[float]:
@@ -152,6 +160,12 @@ def conv_shares(P: Roar) -> list[float]:
 def lengths(P: Roar) -> dict[str, int]:
     """Standard nets that were trained for other numbers of epochs, by name."""
     return {f"standard, {epochs} epochs": epochs for epochs in P.conv_lengths}
+
+
+def lengthened(schedule: Schedule, epochs: int) -> Schedule:
+    """The schedule with so many epochs and no early end, its drops at the same shares of them, not before the first."""
+    drops = tuple(max(1, round(d * epochs / schedule.epochs)) for d in schedule.drops if d < schedule.epochs)
+    return replace(schedule, epochs=epochs, drops=tuple(dict.fromkeys(drops)), stop=None)
 
 
 def common(P: Roar) -> list[float]:
