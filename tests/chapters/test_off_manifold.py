@@ -1,5 +1,8 @@
 """What chapter 04 defines on its page: steps, regimes, peaks, and exercises whose checks tell right from wrong."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,8 @@ from pages import answers, defined
 from torch import nn
 
 from pags import data, outputs, presets, regularize, robustness, score, tangent
-from pags.book import regimes
+from pags.book import regimes, results
+from pags.errors import UsageError
 
 CHAPTER = "04_off_manifold_robustness"
 
@@ -176,9 +180,12 @@ def test_between_strength_0_and_the_smallest_no_place_has_a_number():
 
 def test_a_place_that_most_resamples_lack_is_nowhere():
     drawn = np.array([-1.0, -1.0, np.nan, np.nan])
-    assert regimes.placed(-1.0, drawn, [0.01, 0.1, 1.0]) == "0.100 [0.100, 0.100]"
-    assert regimes.placed(-1.0, np.append(drawn, np.nan), [0.01, 0.1, 1.0]) == "nowhere"
-    assert regimes.placed(np.nan, drawn, [0.01, 0.1, 1.0]) == "nowhere"
+    some, three = [0.01, 0.1, 1.0], np.array([-1.0, -1.0, np.nan])
+    assert regimes.placed(-1.0, drawn, three, some) == "0.100 [0.100, 0.100]"
+    assert regimes.placed(-1.0, np.append(drawn, np.nan), three, some) == "nowhere"
+    assert regimes.placed(np.nan, drawn, three, some) == "nowhere"
+    assert regimes.placed(-0.5, drawn, np.array([-1.0, 0.0]), some) == "0.100 and 1.00 (n = 2 runs)"
+    assert regimes.placed(-0.5, drawn, three[1:], some) == "nowhere"
 
 
 def test_figure_table_and_scatter_keep_accuracy_up_to_the_same_border():
@@ -208,10 +215,47 @@ def test_a_ratio_of_noises_is_of_means_over_runs_and_images():
 
 def test_a_rank_correlation_is_certain_where_all_nets_agree_and_needs_three():
     on, run_of = np.outer(np.arange(1.0, 10), np.ones(5)), np.arange(9) % 3
-    found = regimes.spearman_interval(on, np.ones((9, 5)), on[:, :4], run_of, 0, runs=3)
-    assert found == pytest.approx((1, 1, 1))
-    few = regimes.spearman_interval(on[:2], on[:2], on[:2], run_of[:2], 0, runs=3)
-    assert np.isnan(few).all()
+    value, drawn, each = regimes.spearman_resampled(on, np.ones((9, 5)), on[:, :4], run_of, 0, runs=3)
+    assert value == pytest.approx(1)
+    assert [*drawn, *each] == pytest.approx([1] * (len(drawn) + 3))
+    value, drawn, each = regimes.spearman_resampled(on[:2], on[:2], on[:2], run_of[:2], 0, runs=3)
+    assert drawn == []
+    assert np.isnan([value, *each]).all()
+
+
+def test_two_runs_are_both_noted_and_make_no_interval():
+    run = results.Run(CHAPTER, "quick", 7, SimpleNamespace(type="cpu"), None, presets.get(CHAPTER, "quick"), {})
+    found = regimes.note(run, "place", 1.0, [0.0, 1.0, 2.0], [0.5, 1.5], n=3, unit="log10 strength")
+    assert [*found["each"]] == [0.5, 1.5]
+    assert found["low"] is None
+    found = regimes.note(run, "place", 1.0, [0.0, 1.0, 2.0], [0.5, 1.5, 1.0], n=3, unit="log10 strength")
+    assert found["low"] == pytest.approx(0.05)
+    assert not found.get("each")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("repetitions", 1, "write at least 2"),
+        ("pgd", (0.5,), "write at least two strengths above zero that rise"),
+        ("noise", (0.5, 0.1), "write at least two strengths above zero that rise"),
+        ("scored", 1000, "scored = 1000: write from 2 to 100 images"),
+        ("explain", 100_000, "explain = 100000: write from 1 to 500 images"),
+        ("released", (), "write at least 1 budget"),
+        ("distractor_test", 2, "write at least 3 images"),
+    ],
+)
+def test_settings_that_cannot_make_the_page_are_refused_before_anything_is_trained(field, value, words):
+    P = presets.get(CHAPTER, "quick")
+    regimes.check(P)
+    with pytest.raises(UsageError, match=words):
+        regimes.check(replace(P, **{field: value}))
+
+
+@pytest.mark.parametrize(("classes", "least"), [(2, 0.75), (3, 2 / 3), (4, 0.5), (10, 0.2)])
+def test_a_net_of_few_classes_has_not_collapsed_where_it_is_nearly_always_right(classes, least):
+    assert regimes.least_accuracy(classes) == pytest.approx(least)
+    assert regimes.alive(0.1, 0.1, 0.95, classes)
 
 
 def test_stored_images_make_a_score_of_the_nearest_one_alone(page):

@@ -1,9 +1,7 @@
-"""What chapter 07 compares with the exact score: log odds of a classifier, steps on and off the manifold, likenesses.
+"""What chapter 07 compares with the exact score: log odds of a classifier, steps on and off the manifold.
 
 Axes: n examples, d pixels, k latents, c classes, s strengths, r runs.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import scipy.special
@@ -32,19 +30,14 @@ def log_odds_gradient(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def step_factor(off: Tensor, on: Tensor, d: int, k: int) -> Tensor:
-    """Log factor (n,) of changes by one step of equal length each.
+    """Log (n,) of the squared change by noise off the manifold over that by noise on it.
 
-    Noise has d - k directions off the manifold, and k on it: about log((d - k) / k). So that it is right in the mean
-    for a linear function: E log <a, u>^2 = log |a|^2 + digamma(1/2) - digamma(m/2) for a random u in m dimensions.
+    `off` and `on` (n,) are the changes by one step of equal length each, but noise has d - k directions off the
+    manifold and k on it, about a factor of (d - k) / k. Exact in the mean for a linear function with gradient a, since
+    E log <a, u>^2 = log |a|^2 + digamma(1/2) - digamma(m/2) for a random unit vector u in m dimensions.
     """
     directions = scipy.special.digamma(np.array([(d - k) / 2, k / 2]))
     return 2 * (off / on).log() + directions[0] - directions[1]
-
-
-def null(alike: Callable[[Tensor, Tensor], Tensor], S: Tensor, B: Tensor) -> Tensor:
-    """The mean likeness (n,) of each of B with other images' S."""
-    shifts = range(1, min(len(S), 10))
-    return torch.stack([alike(S.roll(s, 0), B) for s in shifts]).mean(0)
 
 
 def chosen(values: Tensor) -> tuple[Tensor, list[int]]:

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 
 from pags import regularize
 from pags.book import page, plot
+from pags.book.results import Run
+from pags.errors import UsageError
+from pags.presets.off_manifold import OffManifold
 
 # A, Figure 2, CIFAR-10: strength as released, change along, change across, accuracy, 1 - LPIPS; read off a picture.
 READ_OFF = {
@@ -55,9 +58,38 @@ def axis(strengths) -> np.ndarray:
     return np.array([t[0] - (t[-1] - t[0]) / (len(t) - 1), *t])
 
 
+def least_accuracy(classes: int) -> float:
+    """Below it a net has collapsed: twice chance, or half of the way from chance to 1 where that is less."""
+    return min(2 / classes, (1 + 1 / classes) / 2)
+
+
 def alive(on, off, accuracy, classes: int):
     """Whether a net with these means has not collapsed: it predicts, and its output moves."""
-    return (accuracy >= 2 / classes) & (np.maximum(on, off) >= 1e-4)
+    return (accuracy >= least_accuracy(classes)) & (np.maximum(on, off) >= 1e-4)
+
+
+def check(P: OffManifold) -> None:
+    """UsageError for settings with which the page cannot be made, before anything is trained."""
+    if P.repetitions < 2:
+        raise UsageError(
+            f"repetitions = {P.repetitions}: write at least 2, peaks are chosen on some runs and judged on others"
+        )
+    for field in ("gradient_norm", "smoothness", "noise", "pgd"):
+        strengths = [*getattr(P, field)]
+        if len(strengths) < 2 or strengths[0] <= 0 or strengths != sorted({*strengths}):
+            raise UsageError(f"{field} = {strengths}: write at least two strengths above zero that rise")
+    for few, field, many, limit in (
+        (2, "scored", P.scored, P.explain),
+        (1, "explain", P.explain, P.test),
+        (3, "distractor_test", P.distractor_test, np.inf),
+        (1, "released", len(P.released), np.inf),
+    ):
+        if not few <= many <= limit:
+            bound = f"from {few} to {limit:,}" if np.isfinite(limit) else f"at least {few}"
+            word = "budget" if field == "released" else "images"
+            raise UsageError(f"{field} = {getattr(P, field)}: write {bound} {word}")
+    if P.images == "generated" and P.explain > P.manifold.draw.test:
+        raise UsageError(f"explain = {P.explain}: write at most manifold.draw.test = {P.manifold.draw.test:,}")
 
 
 def falls_to(t, values, level: float) -> float:
@@ -121,13 +153,26 @@ def words(t: float, strengths) -> str:
     return page.digits(10**t)
 
 
-def placed(value: float, drawn, strengths) -> str:
-    """A place and its interval in words; "nowhere" if fewer than half of the resampled places (count,) exist."""
+def placed(value: float, drawn, each, strengths) -> str:
+    """A place and its interval in words, or both places of two runs; "nowhere" if it is not on the axis.
+
+    Nor is it if fewer than half of the resampled places (count,) exist, or one of the two.
+    """
     there = drawn[np.isfinite(drawn)]
-    if np.isnan(value) or len(there) < len(drawn) / 2:
+    if np.isnan(value) or len(there) < len(drawn) / 2 or (len(each) == 2 and np.isnan(each).any()):
         return "nowhere"
+    if len(each) == 2:
+        return " and ".join(words(t, strengths) for t in each) + " (n = 2 runs)"
     middle, low, high = (words(t, strengths) for t in (value, *np.quantile(there, [0.025, 0.975])))
     return f"{middle} [{low}, {high}]"
+
+
+def note(run: Run, name: str, value: float, drawn, each, *, n: int, unit: str) -> dict:
+    """Record a value with the interval of its resampled ones (count,); of two runs record both: they make none."""
+    if len(each) == 2:
+        return run.record(name, np.asarray(each)[:, None], unit=unit)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return run.record(name, value, low=min(low, value), high=max(high, value), n=n, unit=unit)
 
 
 def spearman(on, off, likeness) -> float:
@@ -137,25 +182,23 @@ def spearman(on, off, likeness) -> float:
     return float(scipy.stats.spearmanr(np.log(on) - np.log(off), likeness).statistic)
 
 
-def spearman_interval(
+def spearman_resampled(
     on, off, likeness, run_of, seed: int, *, runs: int, count: int = 500
-) -> tuple[float, float, float]:
-    """`spearman` of nets' means over images, with an interval for other runs and other images.
+) -> tuple[float, list[float], list[float]]:
+    """`spearman` of nets' means over images; the same for other runs and other images, drawn; and of each run.
 
     on, off (nets, n) of the same images, likeness (nets, m), `run_of` (nets,) counts to `runs`.
     """
     rng, drawn, run_of = np.random.default_rng(seed), [], np.asarray(run_of)
-    value = spearman(on.mean(1), off.mean(1), likeness.mean(1))
-    if np.isnan(value):
-        return value, value, value
+
+    def value(rows, n=slice(None), m=slice(None)) -> float:
+        return spearman(on[rows][:, n].mean(1), off[rows][:, n].mean(1), likeness[rows][:, m].mean(1))
+
     for _ in range(count):
         rows = np.concatenate([np.nonzero(run_of == r)[0] for r in rng.integers(runs, size=runs)])
-        if len(set(rows)) < 3:
-            continue
-        n, m = (rng.integers(v.shape[1], size=v.shape[1]) for v in (on, likeness))
-        drawn.append(spearman(on[rows][:, n].mean(1), off[rows][:, n].mean(1), likeness[rows][:, m].mean(1)))
-    low, high = np.nanquantile([value, *drawn], [0.025, 0.975])
-    return value, min(low, value), max(high, value)
+        if len(set(rows)) >= 3:
+            drawn.append(value(rows, *(rng.integers(v.shape[1], size=v.shape[1]) for v in (on, likeness))))
+    return value(slice(None)), drawn, [value(run_of == r) for r in range(runs)]
 
 
 def log_ratio(moved, rng: np.random.Generator | None = None) -> np.ndarray:
