@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pags import regularize
-from pags.book import page, plot
+from pags.book import page, plot, scoreboard
 from pags.book.results import Run
 from pags.errors import UsageError
 from pags.presets.off_manifold import OffManifold
@@ -50,6 +50,18 @@ READ_OFF = {
 THEIRS = {name: np.array(text.split(), dtype=float).reshape(-1, 5).T for name, text in READ_OFF.items()}
 AXIS = {"gradient norm": "λ", "smoothness": "λ", "noise": "σ", "PGD": "ε"}
 TITLES = {"on": "along the manifold", "off": "across it", "accuracy": "accuracy", "likeness": "likeness"}
+
+
+def words_of(P: OffManifold) -> tuple[str, str]:
+    """The data set in words, and a phrase that says which nets were trained on it."""
+    nets = {
+        "narrow_mlp": "Small perceptrons",
+        "narrow_lenet": "Small convolutional networks",
+        "small_resnet18": "ResNet18s",
+    }
+    own = {"strokes": "drawn digits", "generated": "digits of a decoder"}
+    name = own.get(P.images, scoreboard.data_word(P.images))
+    return name, f"{nets.get(P.classifier.net, P.classifier.net)}, trained on {name} ({P.n:,} images)"
 
 
 def axis(strengths) -> np.ndarray:
