@@ -22,7 +22,7 @@ class OffManifold:
     robust but empty.
     """
 
-    images: str = sizes(  # "generated" by `manifold`, others by `autoencoder`
+    images: str = sizes(  # "generated" by `manifold`; the tangent spaces of others are those of `autoencoder`
         "strokes", "generated", "cifar10", "cifar10"
     )
     images_size: int = 32  # pixels a side, of images that are not generated
