@@ -211,6 +211,7 @@ def starts(copy, command):
         patch.setattr(build, "pages", lambda source, out: sys.exit(0))
         for name in ("course", "slides", "study"):  # test_course.py, test_slides.py and test_study.py make them
             patch.setattr(f"pags.book.{name}.write", lambda directory, *_: begun.append(directory) or directory)
+        patch.setattr("pags.book.checkpoints.draw", lambda *_, **__: begun.append("drawn") or "")
         patch.setattr("pags.book.study.analyse", lambda files: begun.append(list(files)) or "")
         patch.setattr(paths, "BUILD", copy.root / "build")
         patch.setattr(paths, "HTML", copy.root / "build" / "html")
@@ -264,6 +265,7 @@ WAYS = {
     "HOST=me@machine tools/run_on_gpu.sh 04": goes_with_chapters,
     PACK: packs,
     "pags artifacts unpack measures.tar": unpacks,
+    "pags checkpoints imagenet10 resnet18_l2_eps0.ckpt resnet18_l2_eps3.ckpt --out imagenet": starts,
     "pags data list": lists_data,
     "pags data fetch mnist": starts,  # test_data.py fetches from a server of its own
     "pags data fetch alexnet": starts,

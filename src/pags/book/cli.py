@@ -173,6 +173,22 @@ def analyse(files) -> None:
 
 
 @command.command()
+@click.argument("name")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--out", required=True, help="Directory to write two figures and their numbers to.")
+@click.option("--images", default=200, show_default=True, type=click.IntRange(8), help="Test images to measure at.")
+@click.option("--size", default=224, show_default=True, type=click.IntRange(32), help="Pixels a side for the networks.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DATA_DIR
+def checkpoints(name, files, out, images, size, device, data_dir) -> None:
+    """Hold robust checkpoints of rising budget against the score of the data set NAME (A's Figures 3 and 10)."""
+    from pags.book import checkpoints, results
+
+    where = {"data_dir": data_dir, "device": results.device_named(device)}
+    click.echo(checkpoints.draw(name, files, paths.given(out), size=size, n=images, **where))
+
+
+@command.command()
 def status() -> None:
     """What was executed when, at which preset, and with which verdicts."""
     from pags.book import status as executed

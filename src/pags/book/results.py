@@ -84,7 +84,7 @@ def begin(
     config = presets.get(chapter, preset, dict(overrides))
     artifacts.sources("pags")  # what changes from here on has no part in this run
     machine.use_one_thread()
-    return Run(chapter, preset, seed, _device(device), _directory(data_dir), config, dict(overrides))
+    return Run(chapter, preset, seed, device_named(device), _directory(data_dir), config, dict(overrides))
 
 
 def injected() -> list[str]:
@@ -95,7 +95,8 @@ def injected() -> list[str]:
     return [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
-def _device(name: str) -> "torch.device":
+def device_named(name: str) -> "torch.device":
+    """A device by the name that users write; UsageError for another, PagsError where there is no such device."""
     if name not in DEVICES:
         raise UsageError(f"device = {name!r}: write one of {', '.join(map(repr, DEVICES))}")
     import torch
