@@ -76,7 +76,7 @@ def likenesses(
     net: nn.Module, x: Tensor, scores: Mapping[float, Tensor], compare: Compare
 ) -> dict[tuple[str, float], Tensor]:
     """By output and noise level, (2, s): the `likeness` of its gradient at x (s, ...) with the score (s, ...)."""
-    found = {}
+    found: dict[tuple[str, float], Tensor] = {}
     for name, of in OUTPUTS.items():
         E = gradient(net, x, of)
         found |= {(name, sigma): likeness(E, score, compare) for sigma, score in scores.items()}

@@ -93,7 +93,7 @@ def measured(
         E = outputs.gradient(net, images.x.to(device), outputs.predicted, batch=50)
         maps = F.interpolate(E, size=scores.shape[-2:], mode="bilinear", antialias=True).cpu()
         alike = outputs.likeness(maps, scores, compare)
-        classes = net.net.fc.out_features
+        classes = len(net(images.x[:1].to(device))[0])
         right = train.correct(net, images.x, images.y).mean() if classes == images.classes else None
         found.append(Found(path.name, budget(path), None if right is None else float(right), alike, maps[:SHOWN]))
     return found
