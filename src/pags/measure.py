@@ -89,6 +89,16 @@ def named(measure: str, output: str, sigma: float) -> str:
     return f"{measure}, {output}, sigma {sigma:g}"
 
 
+def change(
+    net: nn.Module, x: Tensor, basis: Tensor, size: Tensor, *, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """`robustness.on_off_change` (n,) by steps `size` (n,) times as long as each image."""
+    scale = size.reshape(-1, *[1] * (x.ndim - 1))
+    pairs = [robustness.on_and_off(basis, x, size=1.0, generator=generator) for _ in range(draws)]
+    found = torch.stack(robustness.change(net, x, *(scale * step for pair in pairs for step in pair)))
+    return found[::2].mean(0), found[1::2].mean(0)
+
+
 def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
     """What is known of a net, by name: (m,) for "accuracy", (2, s) for a likeness, (n,) for everything else.
 
@@ -101,8 +111,8 @@ def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
     x, basis = at.x.to(device), at.basis.to(device)
     scores = {sigma: score.to(device) for sigma, score in at.scores.items()}
     noise, lengths = torch.Generator().manual_seed(config.noise), attack.l2_norm(x)
-    size = config.size / lengths if config.fixed else config.size
-    on, off = robustness.on_off_change(net, x, basis, size=size, draws=config.draws, generator=noise)
+    longer = config.size / lengths if config.fixed else torch.full_like(lengths, config.size)
+    on, off = change(net, x, basis, longer, draws=config.draws, generator=noise)
     E = outputs.gradient(net, x, outputs.predicted)
     logits = train.predict(net, x)
     target = logits.argmax(1)
@@ -111,7 +121,7 @@ def measured(net: nn.Module, at: Probe, config: Config) -> dict[str, Tensor]:
         x,
         E,
         basis,
-        sigma=float((size * lengths).mean()) / x[0].numel() ** 0.5,
+        sigma=float((longer * lengths).mean()) / x[0].numel() ** 0.5,
         draws=config.draws,
         generator=noise,
     )
