@@ -21,7 +21,7 @@ class KnownScore:
     search: score.Config = SEARCH
     denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
     nets_train: int = sizes(800, 5000, 30_000, 60_000)  # images for the nets
-    repetitions: int = sizes(1, 3, 3, 5)  # of the nets
+    repetitions: int = sizes(1, 1, 3, 5)  # of the nets
     net: classify.Config = sizes(
         NET_A,
         NET_A,
