@@ -30,7 +30,7 @@ class OffManifold:
     autoencoder: Autoencoder = sizes(
         Autoencoder(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
         Autoencoder(latents=128, schedule=Schedule(epochs=10, batch=100, lr=1e-3)),
-        DeepAutoencoder(latents=128, schedule=Schedule(epochs=30, batch=250, lr=1e-3)),
+        DeepAutoencoder(latents=128, schedule=Schedule(epochs=18, batch=250, lr=1e-3)),
         DeepAutoencoder(latents=128, schedule=Schedule(epochs=100, batch=100, lr=1e-4)),
     )
     n: int = sizes(800, 4000, 25_000, 50_000)  # training images
