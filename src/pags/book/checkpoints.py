@@ -119,11 +119,12 @@ def draw(name: str, files: Sequence[Path], out: Path, *, size: int = 224, n: int
     trunk = data.alexnet(data_dir) if data.names(data_dir)["alexnet"] else None
     word, compare = ("1 − LPIPS", similarity.lpips(trunk)) if trunk else ("cosine", similarity.plain_cosine)
     found = measured(files, seen, scores, compare, device=device)
+    numbers = [_numbers(one, word) for one in found]
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "likeness.svg").write_text(plot.svg(curve(found, word)), encoding="utf-8")
+        (out / "likeness.svg").write_text(plot.svg(curve(numbers, word)), encoding="utf-8")
         (out / "gallery.svg").write_text(plot.svg(gallery(found, small.x[:SHOWN], scores[:SHOWN])), encoding="utf-8")
-        (out / "checkpoints.json").write_text(json.dumps([_numbers(one, word) for one in found], indent=1) + "\n")
+        (out / "checkpoints.json").write_text(json.dumps(numbers, indent=1) + "\n")
     lines = [
         f"{one.name}: {word} {own:.3f}, with other images' scores {null:.3f}"
         + ("" if one.accuracy is None else f", accuracy {one.accuracy:.3f}")
@@ -146,27 +147,32 @@ def _numbers(one: Found, word: str) -> dict[str, Any]:
     }
 
 
-def curve(found: Sequence[Found], word: str):
+def curve(numbers: Sequence[dict[str, Any]], word: str):
     """Likeness, its null and the accuracy against the place in the order of budgets."""
     fig, ax = plot.canvas(height=3.4)
-    at = range(len(found))
+    at = range(len(numbers))
     names = ["own score", "other images' scores", "accuracy"]
     looks = dict(zip(names, plot.looks(names), strict=True))
-    for i, name in enumerate(names[:2]):
-        ends = torch.tensor([_numbers(one, word)[name] for one in found], dtype=torch.double).T
-        ax.plot(at, ends[0], label=name, **looks[name])
-        plot.band(ax, at, ends[1], ends[2], looks[names[i]])
-    if all(one.accuracy is not None for one in found):
-        ax.plot(at, [one.accuracy for one in found], label=names[2], **looks[names[2]])
-    ax.set_xticks(at, [one.name[:12] if one.budget is None else f"{one.budget:g}" for one in found])
+    for name in names[:2]:
+        value, low, high = torch.tensor([one[name] for one in numbers], dtype=torch.double).T
+        ax.plot(at, value, label=name, **looks[name])
+        plot.band(ax, at, low, high, looks[name])
+    if all(one["accuracy"] is not None for one in numbers):
+        ax.plot(at, [one["accuracy"] for one in numbers], label=names[2], **looks[names[2]])
+    ax.set_xticks(at, [_short(one["file"], one["budget"]) for one in numbers])
     ax.set(xlabel="budget ε", ylabel=word)
     ax.grid(axis="y")
     plot.legend(fig)
     return fig
 
 
+def _short(file: str, budget: float | None) -> str:
+    """The budget, or the beginning of the name of a file that has none."""
+    return file[:12] if budget is None else f"{budget:g}"
+
+
 def gallery(found: Sequence[Found], images: Tensor, scores: Tensor):
     """The score, and the gradient of every net, below their images."""
     rows = {"score": scores}
-    rows |= {one.name[:12] if one.budget is None else f"ε = {one.budget:g}": one.maps for one in found}
+    rows |= {"ε = " * (one.budget is not None) + _short(one.name, one.budget): one.maps for one in found}
     return plot.maps(rows, images=images, share="row", unit=True)
