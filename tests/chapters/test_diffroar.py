@@ -175,12 +175,6 @@ def test_claims_rest_on_several_levels_and_images_keep_their_size(preset):
     assert config.images_size == {"strokes": 32, "fashion_mnist": 28}[config.images]
 
 
-def test_a_rank_correlation_is_of_the_points_of_one_run():
-    a = np.array([[1.0, 1.0], [2.0, 5.0], [3.0, 2.0], [9.0, 3.0]])  # (points, runs)
-    b = np.array([[0.0, 4.0], [0.1, 1.0], [0.2, 3.0], [0.3, 2.0]])
-    assert retraining.rank_correlations(a, b) == pytest.approx([1, -1])
-
-
 def test_the_plan_ranks_each_net_and_trains_on_both_ends_of_every_order():
     P = presets.get(CHAPTER, "quick")
     plan = retraining.plan(P, colours=1)

@@ -7,12 +7,11 @@ step left of the smallest.
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pags import regularize
-from pags.book import page, plot, scoreboard
+from pags.book import page, plot, rankings, scoreboard
 from pags.book.results import Run
 from pags.errors import UsageError
 from pags.presets.off_manifold import OffManifold
@@ -189,9 +188,7 @@ def note(run: Run, name: str, value: float, drawn, each, *, n: int, unit: str) -
 
 def spearman(on, off, likeness) -> float:
     """Rank correlation of relative robustness, along over across, with likeness: (nets,) each; nan for fewer than 3."""
-    if len(on) < 3:
-        return np.nan
-    return float(scipy.stats.spearmanr(np.log(on) - np.log(off), likeness).statistic)
+    return rankings.correlation(np.log(on) - np.log(off), likeness)
 
 
 def spearman_resampled(

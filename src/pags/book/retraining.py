@@ -233,8 +233,3 @@ def lowest(several: Sequence[np.ndarray]) -> tuple[float, float, float]:
     value, low, _ = zip(*(around(v, 0.95) for v in several), strict=True)
     joint = 1 - 0.05 / len(several)
     return min(value), min(low), min(around(v, joint)[2] for v in several)
-
-
-def rank_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's of two tables (points, r) in each run: (r,)."""
-    return np.array([scipy.stats.spearmanr(one, two).statistic for one, two in zip(a.T, b.T, strict=True)])
