@@ -396,10 +396,17 @@ def test_a_chapter_ends_with_its_own_claims(book):
     book(ENTRY | {"claim": "A <b>& so on"}, ENTRY | {"id": "B-4", "chapter": "04_later"})
     table = scoreboard.show(SimpleNamespace(results=result))
     (card,) = BeautifulSoup(table._repr_html_(), "html.parser").select("li.pags-card")
-    inside = folded(card)
-    claim_, found, number, place = (p.get_text() for p in card.find_all("p"))
-    assert claim_ == "A <b>& so on"
-    assert found == "✓ reproduced on MNIST standard"
+    head, number, place = (
+        card.summary,
+        card.select_one("p.pags-number").get_text(),
+        card.select_one("p.pags-place").get_text(),
+    )
+    inside = card.details
+    assert [span.get_text() for span in head.find_all("span", class_=["pags-claim", "pags-found"])] == [
+        "A <b>& so on",
+        "✓ reproduced on MNIST standard",
+    ]
+    assert [child.name for child in card.children] == ["details"]  # one line; all else is folded
     assert number == "Of the gradient & noise lie 30 % and 0.0964. (MNIST, standard)"
     assert place == "B, Section 4.3 & Figure 3"
     assert "In the paper: 0.31 (gradient) > 0.0964." in inside.text

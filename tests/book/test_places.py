@@ -33,6 +33,21 @@ def notebook():
     )
 
 
+def test_a_pattern_of_nothing_but_dots_hides_no_name_that_is_written_out():
+    page = nb.new_notebook(
+        cells=[
+            nb.new_markdown_cell("# Title"),
+            nb.new_markdown_cell("## Of all"),
+            nb.new_code_cell('run.record(f"{name}.{what}", 1)'),
+            nb.new_markdown_cell("## Of one"),
+            nb.new_code_cell('note(run, f"distractor.{what}", 1)'),
+        ]
+    )
+    found = places.mark(page, CHAPTER, ["distractor.standard", "other.standard"])
+    assert found[CHAPTER, "distractor.standard"][1] == "“Of one”"
+    assert found[CHAPTER, "other.standard"][1] == "“Of all”"
+
+
 def test_a_metric_leads_to_the_next_figure_of_its_section_else_to_the_heading():
     page = notebook()
     found = places.mark(page, CHAPTER, ["alone.here", "fraction.gradient", "by.another.name", "nowhere", "alone.here"])

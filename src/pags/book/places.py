@@ -13,7 +13,7 @@ from pags.book.chapters import short
 
 HEADING = re.compile(r"^(#{2,3}) +(.+)$", re.MULTILINE)
 FIGURE = re.compile(r"^[`:]{3,}\{figure\}.*?^:name: *(\S+)$", re.MULTILINE | re.DOTALL)
-LEAST = 4  # letters of a text that is not recorded but may be a name: the pattern of a shorter one matches every metric
+LEAST = 4  # letters of a text that may be a name: the pattern of a shorter one matches every metric
 
 
 class Written(NamedTuple):
@@ -37,9 +37,10 @@ def mark(notebook: NotebookNode, chapter: str, metrics: Iterable[str]) -> dict[t
         matching = [one for one in written if one.pattern.fullmatch(metric)]
         if not matching:
             continue
-        recorded = [one for one in matching if one.recorded]
+        plain = [one for one in matching if one.letters >= LEAST] or matching
+        recorded = [one for one in plain if one.recorded]
         # A name that no `record` has for its argument is first written where it is measured, later where it is told.
-        cell = (max(recorded, key=lambda one: one.letters) if recorded else matching[0]).cell
+        cell = (max(recorded, key=lambda one: one.letters) if recorded else plain[0]).cell
         if label := next(_drawn_after(notebook, cell), None):
             found[chapter, metric] = make_id(label), numbered[label]
         elif section := _section(notebook, cell, f"measured-{short(chapter)}"):

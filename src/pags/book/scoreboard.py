@@ -233,7 +233,7 @@ class Table:
         """A card per claim; each leads to the same claim on the page `board`, if there is one, and to its figure."""
         if not self.rows:
             return "<p>No claim of the papers is judged in this chapter.</p>"
-        cards = "\n".join(card([row], [self.result], places or {}, board=board) for row in self.rows)
+        cards = "\n".join(line(row, self.result, places or {}, board) for row in self.rows)
         return f'<ul class="{LIST}" aria-label="Claims judged in this chapter">\n{cards}\n</ul>'
 
 
@@ -268,32 +268,50 @@ def summary(rows: Iterable[Verdict]) -> str:
     return " ".join(sentences) or "There are no claims yet."
 
 
-def card(
-    own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Places, *, board: str | None = None
-) -> str:
-    """A claim with its verdicts, one number in words and where it is measured; everything else is folded.
+def card(own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Places) -> str:
+    """On the scoreboard: a claim with its verdicts, one number in words and where it is measured; the rest is folded.
 
-    On the scoreboard it has an id and what filters need; elsewhere it may lead to the page `board`.
+    It has an id and what filters need.
     """
-    claim, at = own[0].claim, best(own)
-    said = [row for row in sorted(own, key=_rank, reverse=True) if row.outcome != MISSING]
-    shown = said if at in said else [at, *said]
-    links = [link(claim, places, up=board is not None)]
-    links += [f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>'] if board else []
-    about = ""
-    if board is None:
-        data = sorted({word for row in said for word in data_words(row.data).split(", ") if word})
-        about = f' id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(at.word)}"'
-        about += f' data-data="{escape("|".join(data))}"'
-    ours = f" <em>{OURS}</em>" if claim.own else ""
+    claim, shown = own[0].claim, _shown(own)
+    data = sorted({word for row in shown for word in data_words(row.data).split(", ") if word})
+    about = f'id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(best(own).word)}"'
+    about += f' data-data="{escape("|".join(data))}"'
     lines = [
-        f'<p class="pags-claim">{escape(claim.claim)}{ours}</p>',
+        f'<p class="pags-claim">{_sentence(claim)}</p>',
         f'<p class="pags-found">{" ".join(map(_verdict, shown))}</p>',
         in_a_number(claim, own, found),
-        f'<p class="pags-place">{" · ".join([escape(f"{claim.paper}, {claim.place}"), *filter(None, links)])}</p>',
-        _details(claim, own),
+        _place(claim, link(claim, places, up=False)),
+        f"<details><summary>The paper's number and every check</summary>{_details(claim, own)}</details>",
     ]
-    return f'<li class="pags-card"{about}>{"".join(filter(None, lines))}</li>'
+    return f'<li class="pags-card" {about}>{"".join(lines)}</li>'
+
+
+def line(row: Verdict, result: Mapping[str, Any], places: Places, board: str) -> str:
+    """At the end of its chapter: a claim with its verdict; folded, the rest, and a link to it on the page `board`."""
+    claim = row.claim
+    up = f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>' if board else ""
+    verdicts = " ".join(map(_verdict, _shown([row])))
+    head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{verdicts}</span>'
+    rest = (
+        in_a_number(claim, [row], [result]) + _place(claim, link(claim, places, up=True), up) + _details(claim, [row])
+    )
+    return f'<li class="pags-card"><details><summary>{head}</summary>{rest}</details></li>'
+
+
+def _shown(own: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts of all that was measured, of the largest preset first; before them that nothing counts, if so."""
+    at, said = best(own), [row for row in sorted(own, key=_rank, reverse=True) if row.outcome != MISSING]
+    return said if at in said else [at, *said]
+
+
+def _sentence(claim: Claim) -> str:
+    return escape(claim.claim) + (f" <em>{OURS}</em>" if claim.own else "")
+
+
+def _place(claim: Claim, *links: str) -> str:
+    words = " · ".join([escape(f"{claim.paper}, {claim.place}"), *filter(None, links)])
+    return f'<p class="pags-place">{words}</p>'
 
 
 def in_a_number(claim: Claim, own: Sequence[Verdict], found: Sequence[Mapping[str, Any]]) -> str:
@@ -320,7 +338,7 @@ def link(claim: Claim, places: Places, *, up: bool) -> str:
 
 
 def _details(claim: Claim, own: Sequence[Verdict]) -> str:
-    """What the paper says, what differs, and every check by preset, in a folded block; metrics by name within it."""
+    """What the paper says, what differs, and every check by preset; metrics by name in a folded block."""
     parts = [f"<p>In the paper: {escape(claim.reference)}.</p>"]
     parts += [f"<p>Differs here: {escape(claim.differs)}.</p>"] if claim.differs else []
     for row in own:
@@ -330,7 +348,7 @@ def _details(claim: Claim, own: Sequence[Verdict]) -> str:
         parts.append(f"<p>{escape(row.preset or 'here')}: {escape(label(row))}.</p><ul>{words}</ul>")
     named = "".join(f"<li>{escape(sentence(finding))}</li>" for row in own for finding in row.findings)
     parts.append(f"<details><summary>As recorded</summary><p>{escape(claim.id)}</p><ul>{named}</ul></details>")
-    return f"<details><summary>The paper's number and every check</summary>{''.join(parts)}</details>"
+    return "".join(parts)
 
 
 def _verdict(row: Verdict) -> str:
