@@ -15,6 +15,8 @@ HEADING = re.compile(r"^(#{2,3}) +(.+)$", re.MULTILINE)
 FIGURE = re.compile(r"^[`:]{3,}\{figure\}.*?^:name: *(\S+)$", re.MULTILINE | re.DOTALL)
 LEAST = 4  # letters of a text that may be a name: the pattern of a shorter one matches every metric
 
+TOLD = ("What became of the claims", "What we found")  # from here on a chapter measures nothing
+
 
 class Written(NamedTuple):
     """A name, or a pattern of names, as a cell writes it; `recorded` where it is the first argument of a `record`."""
@@ -30,7 +32,8 @@ def mark(notebook: NotebookNode, chapter: str, metrics: Iterable[str]) -> dict[t
 
     Where that is a section, its heading is given the id in the notebook. A metric whose cell is not found is left out.
     """
-    written = list(names(notebook))
+    end = next((n for n, cell in enumerate(notebook.cells) if any(one[2] in TOLD for one in _headings(cell))), None)
+    written = [one for one in names(notebook) if end is None or one.cell < end]
     numbered = {label: f"Figure {short(chapter)}.{n}" for n, (_, label) in enumerate(drawn(notebook), 1)}
     found = {}
     for metric in dict.fromkeys(metrics):
