@@ -23,6 +23,18 @@ def test_a_number_comes_with_its_interval_where_it_has_one(run):
     assert run.ci("clear", places=1) == "0.2 [0.2, 0.3]"
 
 
+def test_points_are_a_list_with_leads_and_without_what_is_empty(monkeypatch):
+    shown = []
+    monkeypatch.setattr(page, "say", shown.append)
+    page.points(("What?", "This.", "", "That."), ("Else?", "No."))
+    assert shown == ["- **What?** This. That.\n- **Else?** No."]
+
+
+@pytest.mark.parametrize(("items", "words"), [("abc", "a, b and c"), ("a", "a"), ("", "none of them")])
+def test_items_in_words(items, words):
+    assert page.listed(iter(items)) == words
+
+
 def test_two_runs_are_both_shown_and_decide_nothing_that_lies_near_them(run):
     run.record("two", [[0.1, 0.3], [0.4, 0.6]], unit="share")
     assert run.metric("two") == {

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,9 +16,20 @@ def say(*sentences: str) -> None:
     display(Markdown(" ".join(sentences)))
 
 
+def points(*found: Sequence[str]) -> None:
+    """Show findings (MyST) as a list: of each, a lead in bold and its sentences; empty ones are left out."""
+    say("\n".join(f"- **{lead}** {' '.join(filter(None, sentences))}" for lead, *sentences in found))
+
+
 def slug(name: str) -> str:
     """The name as a part of a metric's name: "L∞, ε = 0.1" becomes "linf-0.1"."""
     return re.sub("[^a-z0-9.]+", "-", name.lower().replace("∞", "inf")).strip("-")
+
+
+def listed(items: Iterable[str], nothing: str = "none of them") -> str:
+    """The items in words."""
+    *most, last = [*items] or [nothing]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def number(metric: Mapping[str, Any]) -> str:

@@ -185,12 +185,6 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def listed(items: Iterable[str], nothing: str = "none of them") -> str:
-    """The items in words."""
-    *most, last = [*items] or [nothing]
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def interval(metric: dict[str, Any]) -> tuple[float, float, float]:
     """A metric as (value, low, high): its interval, or both of two runs."""
     low, high = metric["low"], metric["high"]

@@ -279,12 +279,11 @@ def _figure(content: dict, title: str, known: plain.Names, rank: int) -> Slide:
 
 
 def _conclusions(section: Section) -> list[Slide]:
-    """What the chapter found: the sentences of its run, six to a slide."""
-    listed = [part for text in section.said for part in re.split(r"^\d+\. |\n\n", text, flags=re.MULTILINE)]
-    sentences = [one for text in listed for one in _sentences(text)]
-    some = [sentences[at : at + 6] for at in range(0, min(len(sentences), 12), 6)]
-    pages = ["\n".join(f"- {sentence}" for sentence in page) for page in some] or [_shortened(section.text, 2 * WORDS)]
-    return [Slide(section.title, page) for page in pages]
+    """What the chapter found: the points of its run, each shortened, five to a slide."""
+    found = [part for text in section.said for part in re.split(r"^(?:\d+\.|-) |\n\n", text, flags=re.MULTILINE)]
+    points = [_shortened(one, WORDS // 2) for one in found if one.strip()]
+    pages = ["\n".join(f"- {point}" for point in points[at : at + 5]) for at in range(0, len(points), 5)]
+    return [Slide(section.title, page) for page in pages or [_shortened(section.text, 2 * WORDS)]]
 
 
 def _asked(asked: list[exercises.Exercise]) -> str:
