@@ -25,7 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const name = names.find(([inside]) => box.matches(inside) || box.querySelector(inside))?.[1] ?? "Content";
       box.tabIndex = 0;
       box.setAttribute("role", "group");
-      box.setAttribute("aria-label", `${name}, scrolls sideways`);
+      box.setAttribute("aria-label", `${box.getAttribute("aria-label") ?? name}, scrolls sideways`);
       box.addEventListener("scroll", () => fade(box), { passive: true });
     }
   };

@@ -15,7 +15,7 @@ import sphinx
 from bs4 import BeautifulSoup
 
 from pags import artifacts, files, paths, presets
-from pags.book import build, chapters, dress, figures, origin, printing, results, status
+from pags.book import build, chapters, dress, figures, origin, printing, results, scoreboard, status
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -252,7 +252,9 @@ def test_a_verdict_leads_to_its_figure_on_both_pages_and_back(executed):
     path = files_of((paths.EXECUTED, paths.RESULTS))["notebook"]
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].source = 'run.record("steps", 3.0)'
-    before = nb.new_output("execute_result", {"text/html": f"<div {dress.VERDICTS}>as it was</div>"}, execution_count=2)
+    before = nb.new_output(
+        "execute_result", {"text/html": f"<div {scoreboard.OF_CHAPTER}>as it was</div>"}, execution_count=2
+    )
     notebook.cells.append(nb.new_code_cell("scoreboard.show(run)", execution_count=2, outputs=[before]))
     nbformat.write(notebook, path)
     build.build()

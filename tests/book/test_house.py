@@ -342,19 +342,30 @@ def test_the_readme_maps_every_module_in_its_group():
     assert mapped["book"] == modules(package / "book")
 
 
-def imported(path):
-    """The modules of pags that a file imports at its top or anywhere, as names below pags."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(tree):
+    """The modules of pags that some code imports, as names below pags."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pags":
             base = node.module.removeprefix("pags").strip(".")
             yield from ([base] if base and base != "book" else (f"{base}.{one.name}".strip(".") for one in node.names))
+
+
+def test_in_the_readme_a_module_stands_below_what_it_imports_at_its_top():
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    at = {name: n for n, row in enumerate(rows) for name in re.findall(r"`(\w+)`", row)}
+    package = ROOT / "src" / "pags"
+    for path in [*package.glob("*.py"), *(package / "book").glob("*.py")]:
+        if path.stem in at:
+            top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+            needed = {name.removeprefix("book.").split(".")[0] for name in imported(ast.Module(top, []))}
+            assert [name for name in needed if at.get(name, -1) > at[path.stem]] == [], path.stem
 
 
 def test_no_method_needs_the_wing_and_what_is_made_needs_no_method():
     package = ROOT / "src" / "pags"
     making = MAKING | {"__version__", "PRESETS"}
     for path in package.glob("*.py"):
-        needed = set(imported(path))
+        needed = set(imported(ast.parse(path.read_text())))
         assert not [name for name in needed if name.split(".")[0] == "book"], path.name
         if path.stem in making:
             assert needed <= making, path.name

@@ -48,6 +48,38 @@ def test_a_pattern_of_nothing_but_dots_hides_no_name_that_is_written_out():
     assert found[CHAPTER, "other.standard"][1] == "“Of all”"
 
 
+def test_what_is_recorded_goes_before_what_is_told_and_nothing_is_measured_where_claims_are_told():
+    page = nb.new_notebook(
+        cells=[
+            nb.new_markdown_cell("# Title"),
+            nb.new_markdown_cell("## Told early"),
+            nb.new_code_cell('say(run.ci("gain.of.all"))'),
+            nb.new_markdown_cell("## Measured"),
+            nb.new_code_cell('run.record("gain.of.all", 1)'),
+            nb.new_markdown_cell("## What we found"),
+            nb.new_code_cell('say(run.ci("lost.of.all"), run.record("late.of.all", 1))'),
+        ]
+    )
+    found = places.mark(page, CHAPTER, ["gain.of.all", "lost.of.all", "late.of.all"])
+    assert {name: at[1] for (_, name), at in found.items()} == {"gain.of.all": "“Measured”"}
+
+
+KNOWN = {
+    ("03_tangent_fractions", "fraction.gradient"): "fig-03-methods",
+    ("04_off_manifold_robustness", "correlation.likeness.all"): "fig-04-correlation",
+    ("04_off_manifold_robustness", "distractor.standard"): "fig-04-distractor",
+    ("05_blockmnist", "echo.mlp.standard"): "fig-05-echo",
+    ("07_exact_score", "factor.steps.bayes-0.25"): "fig-07-plane",
+}
+
+
+@pytest.mark.parametrize(("chapter", "metric"), KNOWN)
+def test_places_that_we_know(chapter, metric):
+    page = nbformat.read(build.executed(chapter, "quick"), as_version=4)
+    metrics = [name for claim in claims.load() if claim.chapter == chapter for name in claim.metrics]
+    assert places.mark(page, chapter, metrics)[chapter, metric][0] == KNOWN[chapter, metric]
+
+
 def test_a_metric_leads_to_the_next_figure_of_its_section_else_to_the_heading():
     page = notebook()
     found = places.mark(page, CHAPTER, ["alone.here", "fraction.gradient", "by.another.name", "nowhere", "alone.here"])

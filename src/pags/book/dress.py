@@ -10,7 +10,6 @@ from pags.book import chapters, scoreboard
 from pags.errors import PagsError
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
-VERDICTS = 'aria-label="Claims judged in this chapter"'
 BOARD = "../scoreboard.html"
 RUN = 'class="pags-run"'
 TERM = re.compile(r"^(\S.*)$", re.MULTILINE)
@@ -54,7 +53,7 @@ def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: sco
     """Show the chapter's verdicts, of the ledger as it is now, with links to their figures and to the scoreboard."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if result and VERDICTS in output.get("data", {}).get("text/html", ""):
+            if result and scoreboard.OF_CHAPTER in output.get("data", {}).get("text/html", ""):
                 output.data["text/html"] = scoreboard.of_chapter(result).html(BOARD, places)
 
 

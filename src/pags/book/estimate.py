@@ -38,7 +38,15 @@ LAYER = 45e-6  # and for each layer, there and back
 FULL = 0.5  # of the rate: nets whose passes are not in bfloat16
 STACKED = 0.15  # of the rate: nets in step, where each convolution is one of many groups
 REST = 110.0  # seconds of a chapter that are no trainings: processes that start, data, attributions, ranks, figures
-COLOUR = ("cifar10", "svhn", "imagenet10", "imagenet64", "retinamnist")  # all others are grey
+COLOUR = (
+    "cifar10",
+    "svhn",
+    "svhn_test_part",
+    "imagenet10",
+    "imagenet10_64",
+    "imagenet64",
+    "retinamnist",
+)  # all others are grey
 GALLERY = 6  # nets of chapter 04 that are trained again for their pictures, at most: one standard, two by PGD
 RECONSTRUCTED = 32  # pixels a side
 

@@ -14,21 +14,25 @@ from pags.book.page import filled
 FOUND = (
     (
         "03_tangent_fractions",
-        "**{fraction.gradient:percent}** of the length of a network's input gradient lie in the tangent space of the "
-        "images, where chance gives {fraction.random:percent} and adversarial training {fraction.adversary:percent}. A "
-        "random tangent vector, which knows nothing of the network, has {fraction.tangent-random:percent}.",
+        "What a network's input gradient leaves in the tangent space of the images is "
+        "**{fraction.gradient:percent}** as long as the gradient, where chance gives {fraction.random:percent} and "
+        "adversarial training "
+        "{fraction.adversary:percent}. A random tangent vector, which knows nothing of the network, has "
+        "{fraction.tangent-random:percent}.",
     ),
     (
         "04_off_manifold_robustness",
-        "An untouched network moves **{change.off.standard/change.on.standard:multiple}** as far across the manifold "
-        "as along it. Adversarial training, as strong as accuracy allows, leaves {fall.off.pgd:rest} of the first and "
-        "{fall.on.pgd:rest} of the second.",
+        "A step across the manifold changes the output of an untouched network "
+        "**{change.off.standard/change.on.standard:multiple}** as much as an equal step along it. Adversarial "
+        "training, as strong as accuracy allows, leaves {fall.off.pgd:rest} of the change across and "
+        "{fall.on.pgd:rest} of that along.",
     ),
     (
         "05_blockmnist",
-        "Beside a block that says nothing about the class, **{highlighted.mlp.standard:percent}** of the brightest "
-        "pixels of an ordinary network's gradient lie in that block, and {highlighted.mlp.robust:percent} of a robust "
-        "network's.",
+        "Beside a block that says nothing about the class, **{highlighted.lenet.standard:percent}** of the brightest "
+        "pixels of a small convolutional network's gradient lie in that block, and {highlighted.lenet.robust:percent} "
+        "after adversarial training; of a ResNet18's {highlighted.resnet.standard:percent} and "
+        "{highlighted.resnet.robust:percent}.",
     ),
 )
 

@@ -17,7 +17,7 @@ def say(*sentences: str) -> None:
 
 
 def points(*found: Sequence[str]) -> None:
-    """Show findings (MyST) as a list: of each, a lead in bold and its sentences; empty ones are left out."""
+    """Show findings (MyST) as a list: of each, a lead in bold and its sentences; empty sentences are left out."""
     say("\n".join(f"- **{lead}** {' '.join(filter(None, sentences))}" for lead, *sentences in found))
 
 
@@ -43,7 +43,7 @@ def number(metric: Mapping[str, Any]) -> str:
 
 
 def digits(value: float) -> str:
-    """The number with three significant digits."""
+    """The number with three significant digits, or all digits of its whole part."""
     if value == 0 or not 1e-4 <= abs(value) < 1e9:
         return f"{value:.3g}"
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
@@ -92,20 +92,20 @@ def named(text: str) -> list[str]:
 
 
 def filled(text: str, metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The sentence with every "{metric:form}", or ratio "{first/second}", put in; None where a metric is missing.
+    """The sentence with every "{metric:form}", or ratio "{first/second}", put in.
 
-    Raises UsageError for a form that is none of FORMS.
+    None where a metric is missing or the second of a ratio is zero. Raises UsageError for a form that is none of FORMS.
     """
     if unknown := [match[3] for match in PLACE.finditer(text) if (match[3] or "") not in FORMS]:
         raise UsageError(f"{unknown[0]!r} in {text!r}: write one of {', '.join(filter(None, FORMS))}")
     if any(name not in metrics for name in named(text)):
         return None
+    if any(match[2] and not metrics[match[2]]["value"] for match in PLACE.finditer(text)):
+        return None
 
     def put_in(match: re.Match[str]) -> str:
         value = metrics[match[1]]["value"]
-        if match[2]:
-            value = value / metrics[match[2]]["value"] if metrics[match[2]]["value"] else math.inf
-        return FORMS[match[3] or ""](value)
+        return FORMS[match[3] or ""](value / metrics[match[2]]["value"] if match[2] else value)
 
     return PLACE.sub(put_in, text)
 
@@ -136,10 +136,9 @@ def html_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]
     body = "\n".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
     )
-    region = f'class="book-scroll" role="region" tabindex="0" aria-label="{escape(label)}" style="overflow-x: auto"'
     return (
-        f"<div {region}>\n"
-        f'<table class="table pags-claims">\n<caption>{escape(caption)}</caption>\n'
+        f'<div class="pags-scroll" aria-label="{escape(label)}" role="group">\n'
+        f'<table class="table">\n<caption>{escape(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 

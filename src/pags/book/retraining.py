@@ -18,6 +18,7 @@ from pags.presets.diffroar import Roar
 from pags.train import Schedule
 
 CONV = ("standard", "robust")  # convolutional nets of the length that the preset says
+CONV_LEVEL = 0.1  # share kept at which convolutional nets are compared, and claims about them judged
 Key = tuple[str, str, float, bool, str, int]  # data, order, share kept, top or bottom, what is special, run
 
 
@@ -119,8 +120,8 @@ def retrainings(
         large = name in P.conv_data
         ask(name, CONV, scarce(P, name), P.large_retrained if large else P.retrained)
     ask("colour", schemes["colour"], conv_shares(P), P.conv_retrained)
-    ask("colour", CONV, [0.1], P.conv_retrained, tag="outline", mask_only=True)
-    ask("colour", CONV, [0.1], P.conv_retrained, **mean)
+    ask("colour", CONV, [CONV_LEVEL], P.conv_retrained, tag="outline", mask_only=True)
+    ask("colour", CONV, [CONV_LEVEL], P.conv_retrained, **mean)
     ask("images", pair, [P.share], P.other_retrained, tag="other network")
     ask("images", pair, [P.share], P.slow_retrained, tag="other optimiser")
     ask("images", ["standard", *robust, "random", "linear model"], shares_of(P), P.retrained)
@@ -154,7 +155,7 @@ def scarce(P: Roar, name: str) -> list[float]:
 
 def conv_shares(P: Roar) -> list[float]:
     """Shares that are kept of the convolutional net's images."""
-    return sorted({*P.conv_shares, 0.1})
+    return sorted({*P.conv_shares, CONV_LEVEL})
 
 
 def lengths(P: Roar) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The verdicts on the papers' claims as text, at the end of a chapter and on the scoreboard; never by colour alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from textwrap import fill, indent
 from typing import Any
@@ -51,7 +51,7 @@ OURS = "Our own hypothesis, no claim of the paper."
 GROUPS = {  # of verdicts at one preset: whose claims, and in which words
     "of the papers' claims": PAPER,
     "of our own hypotheses": ELSEWHERE,
-    "no verdict, on other data": ELSEWHERE,
+    "no verdict (other data, preset or settings)": ELSEWHERE,
 }
 # Where on its chapter's page a metric is measured: (chapter, metric) -> the place's id, and what it is called.
 Places = Mapping[tuple[str, str], tuple[str, str]]
@@ -104,9 +104,14 @@ def label(verdict: Verdict) -> str:
     return words + ", with changed settings" * verdict.changed
 
 
-def data_words(names: Iterable[str]) -> str:
+def data_names(names: Collection[str]) -> list[str]:
     """The names of data sets as a reader knows them; what was generated from a set that is named goes without."""
-    return ", ".join(data_word(name) for name in names if name.removeprefix("generated from ") not in {*names} - {name})
+    return [data_word(name) for name in names if name.removeprefix("generated from ") not in {*names} - {name}]
+
+
+def data_words(names: Collection[str]) -> str:
+    """`data_names` in a line."""
+    return ", ".join(data_names(names))
 
 
 def data_word(name: str) -> str:
@@ -233,14 +238,15 @@ class Table:
         return self.html()
 
     def html(self, board: str = "", places: Places | None = None) -> str:
-        """A card per claim; each leads to the same claim on the page `board`, if there is one, and to its figure."""
+        """A line per claim; each leads to the same claim on the page `board`, if there is one, and to its figure."""
         if not self.rows:
             return "<p>No claim of the papers is judged in this chapter.</p>"
         cards = "\n".join(line(row, self.result, places or {}, board) for row in self.rows)
-        return f'<ul class="{LIST}" aria-label="Claims judged in this chapter">\n{cards}\n</ul>'
+        return f'<ul class="{LIST}" {OF_CHAPTER}>\n{cards}\n</ul>'
 
 
 LIST = "pags-cards"
+OF_CHAPTER = 'aria-label="Claims judged in this chapter"'  # by it the build finds the list in an executed chapter
 
 
 def markdown(rows: Iterable[Verdict], found: Sequence[Mapping[str, Any]], places: Places) -> str:
@@ -277,7 +283,7 @@ def card(own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Pla
     It has an id and what filters need.
     """
     claim, shown = own[0].claim, _shown(own)
-    data = sorted({word for row in shown for word in data_words(row.data).split(", ") if word})
+    data = sorted({word for row in shown for word in data_names(row.data)})
     about = f'id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(best(own).word)}"'
     about += f' data-data="{escape("|".join(data))}"'
     lines = [
@@ -294,8 +300,8 @@ def line(row: Verdict, result: Mapping[str, Any], places: Places, board: str) ->
     """At the end of its chapter: a claim with its verdict; folded, the rest, and a link to it on the page `board`."""
     claim = row.claim
     up = f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>' if board else ""
-    verdicts = " ".join(map(_verdict, _shown([row])))
-    head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{verdicts}</span>'
+    said = " ".join(map(_verdict, _shown([row])))
+    head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{said}</span>'
     rest = (
         in_a_number(claim, [row], [result]) + _place(claim, link(claim, places, up=True), up) + _details(claim, [row])
     )

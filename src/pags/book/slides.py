@@ -23,8 +23,9 @@ from pags.files import explained
 LEAST, MOST = 12, 20
 REVEAL = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
 MATHJAX = ("tex-mml-chtml.js", "output/chtml")
-WORDS = 70  # of text on a slide beside a figure; a statement may have twice as many
-SKIPPED = re.compile(r"^(Exercises|Further reading|Paper, |What became of|The claims|Paper, code)")
+WORDS = 70  # of text on a slide beside a figure
+LONGEST = 175  # words of a statement that a slide holds
+SKIPPED = re.compile(r"^(Exercises|Further reading|Paper, |What became of)")
 STATEMENTS = ("theorem", "proposition", "definition", "conjecture", "remark", "algorithm")
 AIMS = re.compile(
     r"^```\{admonition\} (What you will[^\n]*)\n(?::\w+:.*?\n)*(.*?)^(?:\*\*You|```)", re.MULTILINE | re.DOTALL
@@ -164,7 +165,7 @@ def deck(
     found += [_figure(content, title, known, 1) for content in opening.figures[:1]]
     for section in sections[1:]:
         if section.title.startswith("What we found"):
-            found += _conclusions(section)
+            found += _conclusions(section, known)
         elif not SKIPPED.match(section.title):
             found += _section(section, known)
     text = "\n".join(section.text for section in sections)
@@ -188,7 +189,7 @@ def own(text: str) -> dict[str, str]:
     found = {}
     for match in plain.FENCE.finditer(text):
         label = re.search(r"^:label: *([\w-]+)", match["body"], re.MULTILINE)
-        if label and match["name"].removeprefix("prf:") in STATEMENTS and len(match[0].split()) <= 2.5 * WORDS:
+        if label and match["name"].removeprefix("prf:") in STATEMENTS and len(match[0].split()) <= LONGEST:
             found[label[1]] = match[0]
     return found
 
@@ -257,7 +258,7 @@ def _section(section: Section, known: plain.Names) -> Iterator[Slide]:
             yield Slide(question[1], plain.plain(answer, known), 3)
     for match in plain.FENCE.finditer(section.text):
         kind = match["name"].removeprefix("prf:")
-        if kind in STATEMENTS and len(match[0].split()) <= 2.5 * WORDS:
+        if kind in STATEMENTS and len(match[0].split()) <= LONGEST:
             yield Slide(section.title, plain.plain(match[0], known), 6 if kind in ("remark", "algorithm") else 3)
     for number, content in enumerate(section.figures[1:]):
         yield _figure(content, section.title, known, 5 + number)
@@ -278,10 +279,10 @@ def _figure(content: dict, title: str, known: plain.Names, rank: int) -> Slide:
     return Slide(title, f"<figure>{picture}<figcaption>{caption}{moves}</figcaption></figure>", rank=rank)
 
 
-def _conclusions(section: Section) -> list[Slide]:
+def _conclusions(section: Section, known: plain.Names) -> list[Slide]:
     """What the chapter found: the points of its run, each shortened, five to a slide."""
     found = [part for text in section.said for part in re.split(r"^(?:\d+\.|-) |\n\n", text, flags=re.MULTILINE)]
-    points = [_shortened(one, WORDS // 2) for one in found if one.strip()]
+    points = [_shortened(plain.plain(one, known), WORDS // 2) for one in found if one.strip()]
     pages = ["\n".join(f"- {point}" for point in points[at : at + 5]) for at in range(0, len(points), 5)]
     return [Slide(section.title, page) for page in pages or [_shortened(section.text, 2 * WORDS)]]
 
