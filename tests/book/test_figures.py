@@ -1,16 +1,13 @@
 """A chapter's figures as Jupyter Book numbers them, and as a live notebook shows them."""
 
-import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-import nbformat
 import pytest
 import torch
 from docutils import nodes
 from myst_nb.core.render import get_mime_priority, load_mime_renders
 
-from pags import paths
 from pags.book import figures, plot, widgets
 
 FIGURE = {"svg": "<svg/>", "alt": 'a "line" & more', "caption": "What $x<y$ shows.", "label": "fig-Line"}
@@ -101,20 +98,3 @@ def test_a_live_notebook_receives_html(shown):
     assert "<figcaption>A &amp; B.</figcaption>" in figure["text/html"]
     assert 'id="fig-a"' in figure["text/html"]
     assert 'type="range"' in slider["text/html"]
-
-
-def earlier():
-    """The figures of published notebooks that are HTML."""
-    for path in sorted(paths.PUBLISHED.glob("*/*.ipynb")):
-        for cell in nbformat.read(path, as_version=4).cells:
-            for output in cell.get("outputs", []):
-                if (page := output.get("data", {}).get("text/html", "")).startswith('<figure class="pags-'):
-                    yield page
-
-
-def test_a_published_figure_that_is_html_is_read():
-    read = {figure[0]["classes"][0]: figure[0] for page in earlier() if (figure := as_nodes("text/html", page))}
-    assert read, "no published notebook needs figures.earlier: delete it, EARLIER and PICTURE, and this test"
-    assert read["pags-figure"][0]["uri"].startswith("data:image/svg+xml;base64,")
-    assert re.search(r"</div><script>.*</script>$", read["pags-frames"][0].astext(), re.DOTALL)
-    assert all(figure["names"] and figure[1].astext() for figure in read.values())

@@ -13,7 +13,6 @@ import itertools
 import json
 import math
 import os
-import re
 import zlib
 from importlib import resources
 
@@ -131,8 +130,6 @@ class Figures:
     @staticmethod
     def handle_mime(renderer, data, inline: bool) -> list[nodes.Element] | None:
         """The figure's nodes; None for any other output."""
-        if data.mime_type == "text/html" and not inline:
-            return earlier(renderer, data)
         if data.mime_type != MIME or inline:
             return None
         content = data.content
@@ -154,26 +151,3 @@ def _numbered(myst, line: int | None, kind: str, body: nodes.Element, caption: s
         figure["names"].append(nodes.fully_normalize_name(label))
         myst.document.note_explicit_target(figure, figure)
     return figure
-
-
-# Published notebooks that hold their figures as HTML. tests/book/test_figures.py fails as soon as there is none.
-EARLIER = re.compile(
-    r'<figure class="(pags-\w+)"(?: id="([^"]*)")?>(.*)<figcaption>(.*)</figcaption>(.*)</figure>', re.DOTALL
-)
-PICTURE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"[^>]*>')
-
-
-def label_of(text: str) -> str | None:
-    """The label of a figure that came as HTML; None for any other HTML."""
-    match = EARLIER.fullmatch(text)
-    return match[2] if match else None
-
-
-def earlier(renderer, data) -> list[nodes.Element] | None:
-    """The nodes of a figure that came as HTML; None for any other HTML."""
-    if not (match := EARLIER.fullmatch(data.string)):
-        return None
-    kind, label, body, caption, script = match.groups()
-    picture = PICTURE.fullmatch(body)
-    content = _image(picture[1], html.unescape(picture[2])) if picture else nodes.raw("", body + script, format="html")
-    return [_numbered(renderer.renderer, data.line, kind, content, html.unescape(caption), label)]

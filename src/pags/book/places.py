@@ -85,9 +85,8 @@ def drawn(notebook: NotebookNode) -> Iterator[tuple[int, str]]:
         if cell.cell_type == "code" and not {"remove-output", "remove-cell"} & set(cell.metadata.get("tags", ())):
             for output in cell.get("outputs", []):
                 content = output.get("data", {}).get(figures.MIME)
-                label = content["label"] if content else figures.label_of(output.get("data", {}).get("text/html", ""))
-                if label:
-                    yield n, label
+                if content and content["label"]:
+                    yield n, content["label"]
 
 
 def _drawn_after(notebook: NotebookNode, cell: int) -> Iterator[str]:
