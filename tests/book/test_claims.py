@@ -516,7 +516,7 @@ def test_no_name_of_a_metric_nor_of_a_claim_stands_outside_a_folded_block(book):
     assert "fraction." not in inside.text
 
 
-def test_whoever_counts_counts_alike(book, monkeypatch):
+def test_whoever_counts_counts_alike(book):
     """The rows of `pags status` add up to what `pags claims` says of their preset."""
     book(ENTRY, ENTRY | {"id": "B-own", "own": True}, ENTRY | {"id": "B-4", "chapter": "04_later"})
     found = [result(), result(chapter="04_later", data="strokes")]
@@ -580,7 +580,9 @@ def test_every_claim_of_the_book_names_the_data_that_its_paper_speaks_of():
     assert {name: list(ledger[name].judge["data"]) for name in figure_2} == {name: ["cifar10"] for name in figure_2}
     published = [one for one in results.all([paths.PUBLISHED]) if one["chapter"].startswith("04")]
     on_mnist = [row for row in claims.verdicts(published, [ledger[name] for name in figure_2]) if row.preset]
-    assert {row.word for row in on_mnist if "cifar10" not in row.data}.isdisjoint({"reproduced", "not reproduced"})
+    elsewhere = [row for row in on_mnist if "cifar10" not in row.data]
+    assert elsewhere  # while nobody has published a run on CIFAR-10, all of them
+    assert {row.word for row in elsewhere}.isdisjoint({"reproduced", "not reproduced"})
 
 
 def test_the_books_checks_say_in_words_what_they_compare_without_names_and_an_equivalence_once():

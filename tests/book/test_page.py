@@ -4,6 +4,7 @@ import pytest
 
 from pags import presets
 from pags.book import page, results
+from pags.errors import UsageError
 
 
 @pytest.fixture
@@ -113,3 +114,51 @@ def test_checks_show_errors_beside_tolerances_and_count_those_that_hold(run, sho
     assert "1 of 2 checks hold" in html
     assert "a &amp; b</th><td>1e-09</td><td>1e-08</td>" in html
     assert html.count("does not hold") == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "words"),
+    [
+        ("", -0.25, "−0.250"),
+        ("count", 3.0, "3"),
+        ("percent", 0.28, "28 %"),
+        ("percent", 0.016, "1.6 %"),
+        ("percent", 0.997, "99.7 %"),
+        ("percent", -0.3, "−30 %"),
+        ("percent", -0.0001, "0.0 %"),
+        ("multiple", 1.444, "1.44 times"),
+        ("multiple", 0.11, "11 %"),
+        ("rest", 0.37, "63 %"),
+        ("rest", -0.2, "120 %"),
+        ("or rounding", -1e-12, "zero, to rounding"),
+        ("or rounding", 0.5, "0.500"),
+        ("plain points", 0.05, "5.0"),
+        ("points", 0.05, "+5.0"),
+        ("points", -0.05, "−5.0"),
+        ("points", 0.0, "0.0"),
+        ("signed", 0.25, "+0.250"),
+        ("turned", 0.25, "−0.250"),
+        ("power of two", 3.0, "8.00"),
+        ("power of ten", 2.0, "100"),
+        ("power of e", 0.0, "1.00"),
+    ],
+)
+def test_a_sentence_shows_a_metric_in_the_form_that_it_names(form, value, words):
+    assert (
+        page.filled(f"It is {{one:{form}}}." if form else "It is {one}.", {"one": {"value": value}})
+        == f"It is {words}."
+    )
+
+
+def test_every_form_is_tested():
+    (forms,) = (mark for mark in test_a_sentence_shows_a_metric_in_the_form_that_it_names.pytestmark)
+    assert {form for form, _, _ in forms.args[1]} == page.FORMS.keys()
+
+
+def test_a_sentence_without_its_numbers_is_none():
+    metrics = {"one": {"value": 0.5}, "two": {"value": 0.25}, "none": {"value": 0.0}}
+    assert page.filled("{one/two:multiple}", metrics) == "2.00 times"
+    assert page.filled("{one/none:multiple}", metrics) is None
+    assert page.filled("{three}", metrics) is None
+    with pytest.raises(UsageError, match="'per cent' in"):
+        page.filled("{one:per cent}", metrics)
