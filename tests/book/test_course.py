@@ -102,6 +102,17 @@ def test_the_grader_s_cells_are_what_its_schema_and_its_validator_ask_for(pair):
     assert all(cell.metadata["nbgrader"]["locked"] and cell.source.startswith("graded(") for cell in tests)
 
 
+@pytest.mark.parametrize("chapter", chapters.names())
+def test_a_test_stands_behind_the_check_that_it_calls_and_behind_its_answer(chapter):
+    cells = course.teacher(chapter, plain.names()).cells
+    at = {cell.metadata.get("nbgrader", {}).get("grade_id"): i for i, cell in enumerate(cells)}
+    for i, cell in enumerate(cells):
+        for name in re.findall(r"^graded\((\w+),", cell.source, re.MULTILINE):
+            assert any(f"def {name}(" in one.source for one in cells[:i]), name
+            assert at["graded"] < i
+            assert at[cell.metadata["nbgrader"]["grade_id"].removesuffix("-test")] < i
+
+
 def test_a_test_cell_fails_for_the_stub_and_for_a_wrong_answer_and_passes_for_the_right_one(capsys):
     space = {}
     exec(course.GRADED, space)

@@ -56,6 +56,7 @@ def graded(check, *answers):
     if "not yet" in said.getvalue() or "right" not in said.getvalue():
         raise AssertionError("not yet")
 """
+CALLED = re.compile(r"^graded\((check_\w+),", re.MULTILINE)
 CONFIG = """\
 # nbgrader, started in this folder: nbgrader generate_assignment 03_tangent_fractions --create --force
 c = get_config()
@@ -77,10 +78,16 @@ READ_ME = """\
 
 Students need {archive} beside their notebooks; the first cell of each notebook says so, and installs it. Everything
 runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. Give students
-`student/` and `{archive}`, nothing else of this folder.
+`student/` and `{archive}`, for the study the folder `study/`, and nothing else of this folder; the pages without any
+solution are made by `pags build --edition student`. The exercises use what the chapter has computed: run all cells
+above them first.
+
+A second `pags course` replaces these folders with all that was changed in them; what lies beside them stays. Work on
+copies.
 
 With nbgrader installed, in this folder: `nbgrader generate_assignment CHAPTER --create --force` writes
-`student/CHAPTER` again and enters it in nbgrader's data base, which `nbgrader autograde CHAPTER` needs. Answers in
+`student/CHAPTER` again and enters it in nbgrader's data base, which `nbgrader autograde CHAPTER` needs; it runs the
+chapter for each `submitted/NAME/CHAPTER/CHAPTER.ipynb`. Answers in
 words, and exercises without a checking function, wait for `nbgrader formgrade`.
 
 | chapter | exercises | points by machine | points by hand |
@@ -166,12 +173,25 @@ def teacher(chapter: str, known: plain.Names) -> NotebookNode:
                 _, _, options, _ = next(exercises.blocks(match[0]))
                 cells += _text(match[0], known) + answers(solved[options["label"]], known)
         cells += _text(cell.source[at:], known)
+    cells = _tests_behind_checks(cells)
     first = next(i for i, cell in enumerate(cells) if _is_answer(cell))
     cells.insert(first, v4.new_code_cell(GRADED, metadata={"nbgrader": grader("graded", locked=True)}))
     for number, cell in enumerate(cells):
         cell["id"] = f"{chapter[:40]}-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def _tests_behind_checks(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells, with every graded test moved behind the cells that define the checks it calls, if it stands before."""
+    ordered = list(cells)
+    for test in cells:
+        names = CALLED.findall(test.source) if test.cell_type == "code" else []
+        defined = [i for i, cell in enumerate(ordered) if any(f"def {name}(" in cell.source for name in names)]
+        at = next(i for i, cell in enumerate(ordered) if cell is test)
+        if defined and defined[-1] > at:
+            ordered.insert(defined[-1], ordered.pop(at))
+    return ordered
 
 
 def _text(text: str, known: plain.Names) -> list[NotebookNode]:
