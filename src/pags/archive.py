@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pags import artifacts, paths, progress
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 from pags.files import locked, write_atomically
 
 NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
@@ -16,8 +16,11 @@ NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
 def pack(path: Path, *, largest: int | None = None, directory: Path | None = None) -> int:
     """Write all whole artifacts of `directory` (build/artifacts), each of at most `largest` bytes, into a tar file.
 
-    Returns how many; one that is damaged is left out, and said. PagsError where there is none, or no space.
+    Returns how many; one that is damaged is left out, and said. An earlier tar file is replaced; UsageError for a file
+    that is none. PagsError where there is no artifact, or no space.
     """
+    if path.exists() and path.stat().st_size and not (path.is_file() and tarfile.is_tarfile(path)):
+        raise UsageError(f"{path} is there and holds no packed artifacts: name another file")
     directory = directory or paths.ARTIFACTS
     found = sorted(directory.glob("*.safetensors"))
     small = [file for file in found if largest is None or file.stat().st_size <= largest]
@@ -76,4 +79,4 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | None]]:
     except FileNotFoundError:
         raise PagsError(f"{path} does not exist: make it where the artifacts are, with `pags artifacts pack`") from None
     except (tarfile.TarError, EOFError) as error:
-        raise PagsError(f"{path} is no tar file, or was cut off ({error}): pack it again") from error
+        raise PagsError(f"{path} is no tar file, or was cut off: pack it again") from error

@@ -9,7 +9,7 @@ import torch
 
 from pags import archive, artifacts
 from pags.book import cli
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,15 @@ def test_a_file_that_was_cut_off_or_is_none_is_said(made, tmp_path):
             archive.unpack(tmp_path / "cut.tar", directory=tmp_path / "there")
     with pytest.raises(PagsError, match="does not exist"):
         archive.unpack(tmp_path / "none.tar", directory=tmp_path / "there")
+
+
+def test_a_file_that_is_no_archive_is_not_replaced_and_an_earlier_one_is(made, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(UsageError, match="holds no packed artifacts: name another file"):
+        archive.pack(notes)
+    assert notes.read_text() == "mine"
+    assert archive.pack(tmp_path / "a.tar") == archive.pack(tmp_path / "a.tar")
 
 
 def test_the_commands_say_how_many(made, tmp_path, monkeypatch, capsys):
