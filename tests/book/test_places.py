@@ -1,5 +1,7 @@
 """A claim's link leads to the figure, or at least the section, where its metric is measured."""
 
+import itertools
+
 import nbformat
 import nbformat.v4 as nb
 import pytest
@@ -33,15 +35,16 @@ def notebook():
     )
 
 
+def sections(*parts):
+    """A chapter of sections, each a title and the source of its one cell."""
+    cells = [[nb.new_markdown_cell(f"## {title}"), nb.new_code_cell(source)] for title, source in parts]
+    return nb.new_notebook(cells=[nb.new_markdown_cell("# Title"), *itertools.chain(*cells)])
+
+
 def test_a_pattern_of_nothing_but_dots_hides_no_name_that_is_written_out():
-    page = nb.new_notebook(
-        cells=[
-            nb.new_markdown_cell("# Title"),
-            nb.new_markdown_cell("## Of all"),
-            nb.new_code_cell('run.record(f"{name}.{what}", 1)'),
-            nb.new_markdown_cell("## Of one"),
-            nb.new_code_cell('note(run, f"distractor.{what}", 1)'),
-        ]
+    page = sections(
+        ("Of all", 'run.record(f"{name}.{what}", 1)'),
+        ("Of one", 'note(run, f"distractor.{what}", 1)'),
     )
     found = places.mark(page, CHAPTER, ["distractor.standard", "other.standard"])
     assert found[CHAPTER, "distractor.standard"][1] == "“Of one”"
@@ -49,16 +52,10 @@ def test_a_pattern_of_nothing_but_dots_hides_no_name_that_is_written_out():
 
 
 def test_what_is_recorded_goes_before_what_is_told_and_nothing_is_measured_where_claims_are_told():
-    page = nb.new_notebook(
-        cells=[
-            nb.new_markdown_cell("# Title"),
-            nb.new_markdown_cell("## Told early"),
-            nb.new_code_cell('say(run.ci("gain.of.all"))'),
-            nb.new_markdown_cell("## Measured"),
-            nb.new_code_cell('run.record("gain.of.all", 1)'),
-            nb.new_markdown_cell("## What we found"),
-            nb.new_code_cell('say(run.ci("lost.of.all"), run.record("late.of.all", 1))'),
-        ]
+    page = sections(
+        ("Told early", 'say(run.ci("gain.of.all"))'),
+        ("Measured", 'run.record("gain.of.all", 1)'),
+        ("What we found", 'say(run.ci("lost.of.all"), run.record("late.of.all", 1))'),
     )
     found = places.mark(page, CHAPTER, ["gain.of.all", "lost.of.all", "late.of.all"])
     assert {name: at[1] for (_, name), at in found.items()} == {"gain.of.all": "“Measured”"}

@@ -87,8 +87,8 @@ copies.
 
 With nbgrader installed, in this folder: `nbgrader generate_assignment CHAPTER --create --force` writes
 `student/CHAPTER` again and enters it in nbgrader's data base, which `nbgrader autograde CHAPTER` needs; it runs the
-chapter for each `submitted/NAME/CHAPTER/CHAPTER.ipynb`. Answers in
-words, and exercises without a checking function, wait for `nbgrader formgrade`.
+chapter for each `submitted/NAME/CHAPTER/CHAPTER.ipynb`. Answers in words, and exercises without a checking function,
+wait for `nbgrader formgrade`.
 
 | chapter | exercises | points by machine | points by hand |
 | --- | --- | --- | --- |

@@ -16,9 +16,8 @@ FOUND = (
         "03_tangent_fractions",
         "What a network's input gradient leaves in the tangent space of the images is "
         "**{fraction.gradient:percent}** as long as the gradient, where chance gives {fraction.random:percent} and "
-        "adversarial training "
-        "{fraction.adversary:percent}. A random tangent vector, which knows nothing of the network, has "
-        "{fraction.tangent-random:percent}.",
+        "adversarial training {fraction.adversary:percent}. A random tangent vector, which knows nothing of the "
+        "network, has {fraction.tangent-random:percent}.",
     ),
     (
         "04_off_manifold_robustness",
