@@ -9,8 +9,9 @@
 # `pags run`. MEASURES is unpacked first, if it is there, and packed at the end, whatever that is: a run that was cut
 # off goes on where it was, on any machine that has this file. Weights of more than LARGEST (2000000) bytes stay out.
 #
-# With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES; the
-# first time `make setup` follows. DATA_DIR is a path over there.
+# With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES, and the
+# name of its commit (PAGS_COMMIT), which the runs record; the first time `make setup` follows. DATA_DIR is a path over
+# there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${PRESET:=gpu}" "${DEVICE:=cuda}" "${DATA_DIR:=data}" "${SUMMARY:=/dev/null}" "${HOST:=}"
@@ -23,7 +24,7 @@ if [ -n "$HOST" ]; then
         ssh "$HOST" "cat > $(printf %q "$DIRECTORY/build/measures.tar")" < "$MEASURES"
     fi
     command="$(printf '%q ' env "PRESET=$PRESET" "DEVICE=$DEVICE" "DATA_DIR=$DATA_DIR" "LARGEST=$LARGEST" \
-        tools/run_on_gpu.sh "$@")"
+        "PAGS_COMMIT=$(git rev-parse HEAD)" tools/run_on_gpu.sh "$@")"
     status=0
     mkdir -p build
     ssh "$HOST" "cd $(printf %q "$DIRECTORY") && { [ -x .venv/bin/pags ] || make setup; } && $command" || status=$?

@@ -34,12 +34,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The checked-out commit, with "-dirty" if files differ from it; None outside of a checkout."""
+    """The checked-out commit, with "-dirty" if files differ from it; outside of a checkout `PAGS_COMMIT`, or None."""
     command = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return None
+        return os.environ.get("PAGS_COMMIT") or None
 
 
 def ending(code: int | None) -> str:

@@ -230,6 +230,7 @@ SSH = """#!/usr/bin/env bash
 set -euo pipefail
 [ "$1" = me@there ]
 cd "$REMOTE"
+echo "$2" >> commands.txt
 env -u HOST -u MEASURES bash -c "$2"
 """
 
@@ -253,6 +254,8 @@ def test_the_gpu_script_takes_the_work_elsewhere_and_brings_back_what_came_of_it
     calls = (there / "pags-on-gpu" / "calls.txt").read_text().splitlines()
     ran = f"run {chapter} --preset gpu --device cpu --data-dir /my data"
     assert calls == ["artifacts unpack build/measures.tar", ran, PACKED]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert f" PAGS_COMMIT={head} " in (there / "commands.txt").read_text()
     assert not (directory / "calls.txt").exists()
     assert (directory / "build" / "measures.tar").read_text() == "pack\n"
     assert (directory / "build" / "executed" / f"{chapter}.ipynb").exists() == (status == 0)

@@ -462,7 +462,11 @@ def test_a_commit_is_a_hash_or_nothing(tmp_path, monkeypatch):
     assert machine.commit() is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", machine.commit())
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delenv("PAGS_COMMIT", raising=False)
     assert machine.commit() is None
+    monkeypatch.setenv("PAGS_COMMIT", "a" * 40)  # of a tree that was sent without its history
+    assert machine.commit() == "a" * 40
+    monkeypatch.delenv("PAGS_COMMIT")
     monkeypatch.setenv("PATH", "")
     assert machine.commit() is None
 
