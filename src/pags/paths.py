@@ -23,8 +23,8 @@ DATA = given(os.environ.get("PAGS_DATA") or ROOT / "data")
 ARTIFACTS = BUILD / "artifacts"
 EXECUTED = BUILD / "executed"
 RESULTS = BUILD / "results"
-CHANGED = BUILD / "changed"  # the same two, executed/ and results/, of runs with changed settings
 FAILED = BUILD / "failed"
+CHANGED = BUILD / "changed"  # the same three, executed/, results/ and failed/, of runs with changed settings
 HTML = BUILD / "html"
 
 

@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import build, chapters, results, runner
+from pags.book import build, chapters, results, runner, status
 from pags.errors import PagsError, UsageError
 from pags.files import place
 
@@ -355,6 +355,20 @@ def test_success_removes_the_notebook_of_an_earlier_failure(house):
     stale.write_text("earlier")
     assert run("1") == []
     assert not stale.exists()
+
+
+def test_a_failure_with_changed_settings_says_nothing_of_the_ordinary_run(house):
+    ordinary = paths.FAILED / "quick" / "02_fails.ipynb"
+    assert run("2")
+    ordinary.write_text("earlier")
+    (message,) = run("2", overrides={"epochs": 5})
+    apart = paths.CHANGED / "failed" / "quick" / "02_fails.ipynb"
+    assert message.splitlines()[-1] == f"  as far as it came: {apart}"
+    assert apart.exists()
+    assert ordinary.read_text() == "earlier"
+    marks = [line for line in status.table().splitlines() if "02_fails" in line]
+    assert ["with changed settings" in line for line in marks] == [False, True]
+    assert all("failed last" in line for line in marks)
 
 
 def test_progress_is_told_with_the_chapters_name(house, capsys):

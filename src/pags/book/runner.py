@@ -249,8 +249,9 @@ def failure(job: Job, why: str) -> str:
 
 
 def failed_path(job: Job) -> Path:
-    """Where a failed run of this job is kept."""
-    return paths.FAILED / job.preset / f"{job.chapter}.ipynb"
+    """Where a failed run of this job is kept: one with changed settings says nothing of the ordinary run."""
+    failed = paths.CHANGED / "failed" if job.parameters.get("overrides") else paths.FAILED
+    return failed / job.preset / f"{job.chapter}.ipynb"
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -98,8 +98,9 @@ def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool
     where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
     where = {"here, with changed settings": paths.CHANGED / "executed"} if changed else where
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
-    if not changed and (paths.FAILED / preset / f"{chapter}.ipynb").exists():
-        places.append("failed last")
+    failed = paths.CHANGED / "failed" if changed else paths.FAILED
+    if (failed / preset / f"{chapter}.ipynb").exists():
+        places.append("failed last, with changed settings" if changed else "failed last")
     path = build.executed(chapter, preset, changed=changed)
     if path is None or not places or (changed and not path.is_relative_to(paths.CHANGED)):
         return Row(chapter, preset, where=tuple(places)) if places else None
