@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from pags.randomness import epoch_seed
 
+torch.backends.cudnn.allow_tf32 = False  # what is measured of a net: a decoder's tangents lose a tenth by TF32
+
 
 def prepare(net: nn.Module, data: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
     """Lay out the net, in place, and the data as convolutions want them; returns the data on the device."""
@@ -44,11 +46,12 @@ def passes(device: torch.device, *, half: bool) -> Iterator[None]:
 
 @contextmanager
 def loop(device: torch.device) -> Iterator[None]:
-    """Around a training: the fastest kernels, and torch's own generators put back at the end."""
-    benchmark = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
+    """Around a training: the fastest kernels, TF32 where passes are in float32, and generators put back at the end."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.allow_tf32
+    cudnn.benchmark = cudnn.allow_tf32 = True
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
-        torch.backends.cudnn.benchmark = benchmark
+        cudnn.benchmark, cudnn.allow_tf32 = before

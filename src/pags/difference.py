@@ -25,15 +25,16 @@ def gradient_norm(strength: float, *, reach: float = REACH, rise: float = RISE) 
     """The objective `regularize.gradient_norm(strength)`: the same value, its parameter gradient by a difference.
 
     The plain loss, too, gets its parameter gradient from both sides, as their mean. Dropout is the same in all passes;
-    running statistics are those of the images. Measured against double precision: within 1 % for perceptrons and LeNet,
-    within 20 % for a narrow ResNet18, where a double backward pass in bfloat16 is off by 20 to 35 % itself.
+    running statistics are those of the images. Passes are in float32 under autocast, too: a difference of two losses
+    in bfloat16 is as large as its rounding where gradients are long, and such a training diverges. Measured against
+    double precision: within 1 % for perceptrons and LeNet, within 20 % for a narrow ResNet18 before its training.
     """
 
     def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:
         seed = (generator.initial_seed() + step) % 2**63  # the host knows both: no step waits for the device
         x = x.detach().requires_grad_()
         torch.manual_seed(seed)
-        with held(net) as hold:
+        with torch.autocast(x.device.type, enabled=False), held(net) as hold:
             logits = net(x)
             losses = F.cross_entropy(logits, y, reduction="none")
             (grad,) = torch.autograd.grad(losses.sum(), x)

@@ -76,8 +76,11 @@ def cached(
 
 
 def make(seed: int, *recipe: Any, **common: Any) -> artifacts.Artifact:
-    """The artifact of a job with this seed."""
-    return artifacts.cached(*recipe, seed=seed, **common)
+    """The artifact of a job with this seed; a GPU's memory is given back to the processes beside this one."""
+    made = artifacts.cached(*recipe, seed=seed, **common)
+    if common["device"].type == "cuda":
+        torch.cuda.empty_cache()
+    return made
 
 
 def default(device: torch.device | str = "cpu", workers: int | None = None) -> Executor:

@@ -139,3 +139,13 @@ def test_a_net_without_convolutions_stays_as_it_is():
     x, y = accelerate.prepare(net, (torch.rand(3, 1, 2, 2), torch.zeros(3)), CPU)
     assert x.shape == (3, 1, 2, 2)
     assert y.shape == (3,)
+
+
+def test_trainings_use_tf32_and_what_is_measured_of_nets_does_not():
+    cudnn = torch.backends.cudnn
+    assert not cudnn.allow_tf32
+    with accelerate.loop(torch.device("cpu")):
+        assert cudnn.allow_tf32
+        assert cudnn.benchmark
+    assert not cudnn.allow_tf32
+    assert not cudnn.benchmark

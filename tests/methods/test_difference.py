@@ -135,3 +135,17 @@ def test_it_trains_as_a_double_backward_pass_does(monkeypatch, half):
         histories.append([entry["loss"] for entry in history])
     assert histories[1][-1] < 0.5 * histories[1][0]
     assert histories[1][:5] == pytest.approx(histories[0][:5], rel=0.1)  # later on roundings have grown
+
+
+def test_passes_are_in_float32_under_autocast():
+    net, (x, y) = made("ResNet18").float(), examples()
+    kinds = []
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
+    options = {"generator": torch.Generator(), "step": 0}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        difference.gradient_norm(1.0)(net, x, y, **options)
+        assert set(kinds) == {torch.float32}
+        train.standard(net, x, y, **options)
+    assert torch.bfloat16 in kinds  # what all other objectives do there
