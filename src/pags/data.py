@@ -13,7 +13,7 @@ import re
 import shutil
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,11 @@ class Dataset:
     classes: int
     fingerprint: str
     latents: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same examples on the device."""
+        latents = None if self.latents is None else self.latents.to(device)
+        return replace(self, x=self.x.to(device), y=self.y.to(device), latents=latents)
 
     def first(self, n: int) -> "Dataset":
         """The first n examples."""

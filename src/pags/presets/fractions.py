@@ -152,7 +152,13 @@ class Fractions:
             ),
             net=sizes("narrow_lenet", "narrow_lenet", "lenet", "lenet"),
         ),
-        robust=vary(ROBUST, budgets=(1.0,), per_batch=False, pgd_steps=sizes(3, 3, 3, 20)),
+        robust=vary(  # at `gpu` images are larger and the steps few: at the full rate LeNet's units die
+            ROBUST,
+            budgets=(1.0,),
+            per_batch=False,
+            pgd_steps=sizes(3, 3, 3, 20),
+            schedule={"lr": sizes(1e-3, 1e-3, 0.01, 0.1)},
+        ),
         explain=sizes(60, 200, 1000, 10_000),
     )
 
