@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pags import paths
-from pags.book import claims, page, results, scoreboard, status
+from pags.book import claims, page, regimes, results, scoreboard, status
 from pags.book.claims import Check
 from pags.errors import PagsError
 
@@ -314,6 +314,30 @@ def test_elsewhere_the_same_checks_are_no_verdict_on_the_paper(found, label):
     verdict = only(found)
     assert not verdict.counts
     assert scoreboard.label(verdict) == label
+
+
+@pytest.mark.parametrize(("accuracy", "counts"), [(0.9, True), (0.85, True), (0.46, False), (None, False)])
+def test_networks_that_are_hardly_trained_judge_no_claim_that_asks_for_an_accuracy(book, accuracy, counts):
+    """A verdict on a paper whose networks reach 95 % would be one on something else."""
+    metrics = GOOD if accuracy is None else GOOD | {"accuracy.standard": metric(accuracy)}
+    entry = ENTRY | {"judge": ENTRY["judge"] | {"accuracy": {"metric": "accuracy.standard", "least": 0.85}}}
+    found = result(metrics)
+    assert only(found, entry=entry).counts == counts
+    book(entry)
+    write_results(found)
+    (card,) = board()[1].select(".pags-card")
+    said = f"of unseen images its standard network classifies {accuracy or 0:.0%}, and a judge 85% at least"
+    assert (said in card.text) == (accuracy is not None and not counts)
+
+
+def test_the_bar_for_networks_that_stand_for_those_of_a_is_the_pages():
+    ledger = {claim.id: claim for claim in claims.load()}
+    on_cifar = [one.judge for one in ledger.values() if one.chapter[:2] == "04" and one.judge["data"] == ["cifar10"]]
+    assert len(on_cifar) >= 8
+    needed = {"metric": "accuracy.standard", "least": regimes.TRAINED}
+    assert [judge["accuracy"] for judge in on_cifar] == [needed] * len(on_cifar)
+    negative = ledger["D-4-negative"]
+    assert negative.judge["accuracy"] == {"metric": "accuracy.colour.standard", "least": 0.93}
 
 
 def test_a_claim_without_data_is_judged_by_its_preset_alone():

@@ -53,7 +53,7 @@ class Claim:
     place: str
     claim: str
     chapter: str
-    judge: Mapping[str, list[str]]
+    judge: Mapping[str, Any]
     reference: str
     checks: tuple[Check, ...]
     differs: str = ""
@@ -62,9 +62,10 @@ class Claim:
 
     @property
     def metrics(self) -> list[str]:
-        """Every metric that the entry names, in its checks and in its sentence."""
+        """Every metric that the entry names: in its checks, in its sentence, and to judge it at all."""
         checked = [name for check in self.checks for name in (check.metric, check.than) if isinstance(name, str)]
-        return list(dict.fromkeys([*checked, *page.named(self.number)]))
+        needed = [self.judge["accuracy"]["metric"]] if "accuracy" in self.judge else []
+        return list(dict.fromkeys([*checked, *page.named(self.number), *needed]))
 
 
 class Finding(NamedTuple):
@@ -86,6 +87,7 @@ class Verdict(NamedTuple):
     counts: bool
     outcome: str
     findings: tuple[Finding, ...]
+    accuracy: float | None = None  # of the network that `judge: accuracy` names, where it was measured
 
     @property
     def word(self) -> str:
@@ -172,10 +174,13 @@ def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
     data, changed = tuple(sorted(result["data"])), bool(result["parameters"]["overrides"])
     judged = tuple(name for name in data if name in claim.judge["data"])
     comparable = bool(judged or not claim.judge["data"])
-    counts = result["preset"] in claim.judge["presets"] and comparable and not changed
+    asked = claim.judge.get("accuracy")
+    accuracy = result["metrics"].get(asked["metric"], {}).get("value") if asked else None
+    trained = asked is None or (accuracy is not None and accuracy >= asked["least"])
+    counts = result["preset"] in claim.judge["presets"] and comparable and trained and not changed
     findings = tuple(find(check, result["metrics"], comparable=comparable) for check in claim.checks)
     shown = judged if counts and (judged or not claim.own) else data  # a theorem of a paper names no data
-    return Verdict(claim, result["preset"], shown, changed, counts, together(findings), findings)
+    return Verdict(claim, result["preset"], shown, changed, counts, together(findings), findings, accuracy)
 
 
 def together(findings: Iterable[Finding]) -> str:

@@ -354,7 +354,13 @@ def _details(claim: Claim, own: Sequence[Verdict]) -> str:
         if not row.findings:
             continue
         words = "".join(f"<li>{escape(in_words(finding))}</li>" for finding in row.findings)
-        parts.append(f"<p>{escape(row.preset or 'here')}: {escape(label(row))}.</p><ul>{words}</ul>")
+        said = [f"{row.preset or 'here'}: {label(row)}."]
+        if row.accuracy is not None and row.accuracy < claim.judge["accuracy"]["least"]:
+            said.append(
+                f"No judge of the claim: of unseen images its standard network classifies {row.accuracy:.0%}, and a "
+                f"judge {claim.judge['accuracy']['least']:.0%} at least."
+            )
+        parts.append(f"<p>{escape(' '.join(said))}</p><ul>{words}</ul>")
     named = "".join(f"<li>{escape(sentence(finding))}</li>" for row in own for finding in row.findings)
     parts.append(f"<details><summary>As recorded</summary><p>{escape(claim.id)}</p><ul>{named}</ul></details>")
     return "".join(parts)
