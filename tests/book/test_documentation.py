@@ -253,7 +253,6 @@ WAYS = {
     "pags run 03 -p explain 500": starts,
     "pags run 02 -p manifold.vae.beta 4": starts,
     "pags run --preset standard": starts,
-    "pags run 04 --preset gpu -p n 50000 -p classifier.schedule.epochs 4 -p classifier.schedule.drops '[3]'": starts,
     "pags run 04 --preset gpu -p images imagenet10 -p images_size 64": starts,
     "pags run 03 --preset standard --seed 7 -p explain 500": starts,
     "pags run 03 -p manifold.data lungs -p manifold.n 5000": starts,

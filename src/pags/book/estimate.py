@@ -29,12 +29,12 @@ from pags.train import Schedule
 PRINTED = ("gpu", "paper")  # presets whose estimate is printed before they run
 RESNET = 20_000  # images of CIFAR-10 that train a plain ResNet18 in a second on one H100: bfloat16, channels last
 PENALISED = 3700  # the same with the gradient penalty by double backward
-PROCESSES = (
-    2.7  # by so much several processes on one GPU are faster than one, where starting kernels is what takes long
-)
+PROCESSES = 2.7  # so many times as fast are several processes on one GPU, where starting kernels is what takes long,
+BESIDE = 2.0  # and where arithmetic is: eight ResNet18s side by side trained with 40,000 images a second (one H200)
 IN_STEP = 8.0  # and nets that are trained in step
 START = 0.7e-3  # seconds that a step takes besides its layers
 LAYER = 45e-6  # and for each layer, there and back
+VAE_STEP = 5.5e-3  # and a VAE's for its objective, which is many small kernels (7 ms a step in all on one H200)
 FULL = 0.5  # of the rate: nets whose passes are not in bfloat16
 STACKED = 0.15  # of the rate: nets in step, where each convolution is one of many groups
 REST = 110.0  # seconds of a chapter that are no trainings: processes that start, data, attributions, ranks, figures
@@ -87,9 +87,10 @@ class Training(NamedTuple):
     def _seconds(self, share: float) -> float:
         """At this share of the rate."""
         flops, layers = cost(self.config, self.shape)
-        rate = share * 3 * cost(RESNET18, (3, 32, 32))[0] * RESNET
+        rate = share * 3 * cost(RESNET18, (3, 32, 32))[0] * RESNET * (BESIDE if self.times > 1 < self.faster else 1)
         steps = self.schedule.epochs * self.schedule.steps(self.n)
-        started = steps * (START + LAYER * layers) * self.passes / self.faster
+        start = START + LAYER * layers + (VAE_STEP if isinstance(self.config, vae.Config) else 0)
+        started = steps * start * self.passes / self.faster
         return self.times * max(started, 3 * flops * self.schedule.epochs * self.n * self.passes / rate)
 
 

@@ -1,8 +1,9 @@
 """Every number of every chapter: one file a chapter, each setting once with its values in all presets side by side.
 
 quick: embedded strokes, two cores, minutes. standard: real data at reduced budgets, hours on two cores or less on a
-GPU. gpu: the papers' data sets and architectures, schedules cut to at most nine minutes a chapter on one H100, as
-`pags.book.estimate` reckons. paper: the papers' settings as far as their texts and released code give them; a cluster.
+GPU. gpu: the papers' data sets and architectures, schedules cut to nine minutes on one H100, as `pags.book.estimate`
+reckons, for chapter 04 three times that. paper: the papers' settings as far as their texts and released code give them;
+a cluster.
 """
 
 import dataclasses

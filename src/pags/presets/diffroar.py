@@ -94,7 +94,7 @@ class Roar:
         schedule=sizes(
             Schedule(epochs=4, batch=25, lr=1e-3),
             Schedule(epochs=8, batch=100, lr=3e-3, drops=(6,)),
-            vary(SGD_D, epochs=14, drops=(8, 12), factor=0.1, stop=None),
+            vary(SGD_D, epochs=20, drops=(12, 17), factor=0.1, stop=None),
             SGD_D,
         ),
         net=sizes("narrow_lenet", "thin_resnet18", "small_resnet18", "small_resnet18"),

@@ -105,10 +105,10 @@ class Fractions:
             vae={
                 "schedule": {
                     "epochs": sizes(6, 8, 15, 400),
-                    "batch": sizes(32, 64, 64, 64),
+                    "batch": sizes(32, 64, 256, 64),
                     "lr": sizes(2e-3, 1e-3, 1e-3, 5e-4),
                 },
-                "anneal": sizes(500, 2000, 5000, 10_000),
+                "anneal": sizes(500, 2000, 1250, 10_000),
             },
             labeller={
                 "width": sizes(0.0625, 0.125, 1.0, 1.0),

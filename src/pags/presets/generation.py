@@ -15,7 +15,7 @@ class Generation:
     manifold: generate.Config = MANIFOLD
     # The two estimators side by side, on these images and on strokes: as long as the generator, but at `standard`
     estimators: vae.Config = vary(
-        MANIFOLD.vae, schedule={"epochs": sizes(4, 3, 25, 400)}, anneal=sizes(400, 2000, 5000, 10_000)
+        MANIFOLD.vae, schedule={"epochs": sizes(4, 3, 25, 400)}, anneal=sizes(400, 2000, 1250, 10_000)
     )
     evaluate: int = sizes(1000, 10_000, 10_000, 10_000)  # test images
     upsampled: int = 256  # pixels along a side

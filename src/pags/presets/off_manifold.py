@@ -30,10 +30,10 @@ class OffManifold:
     autoencoder: Autoencoder = sizes(
         Autoencoder(latents=40, schedule=Schedule(epochs=8, batch=64, lr=1e-3)),
         Autoencoder(latents=128, schedule=Schedule(epochs=10, batch=100, lr=1e-3)),
-        DeepAutoencoder(latents=128, schedule=Schedule(epochs=18, batch=250, lr=1e-3)),
+        DeepAutoencoder(latents=128, schedule=Schedule(epochs=9, batch=250, lr=1e-3)),
         DeepAutoencoder(latents=128, schedule=Schedule(epochs=100, batch=100, lr=1e-4)),
     )
-    n: int = sizes(800, 4000, 25_000, 50_000)  # training images
+    n: int = sizes(800, 4000, 50_000, 50_000)  # training images
     test: int = sizes(500, 2000, 10_000, 10_000)
     explain: int = sizes(100, 300, 1000, 2000)  # of the test images; changes are measured at them
     scored: int = sizes(10, 300, 300, 2000)  # of these; likeness with the score is measured at them
@@ -48,14 +48,14 @@ class OffManifold:
         (0.003, 0.03, 0.1, 0.3, 1.0, 6.0),
         logspace(-5, 2, 30, 1e5 / 128**2),
     )
-    gradient_norm_slow: float = sizes(30.0, 10.0, 1.0, 0.01 * 1e5 / 128**2)
+    gradient_norm_slow: float = sizes(30.0, 10.0, 0.3, 0.01 * 1e5 / 128**2)
     smoothness: tuple[float, ...] = sizes(
         (0.1, 1.0, 10.0, 100.0, 300.0),
         (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
         (0.1, 1.0, 10.0),
         logspace(-4, 4, 30),
     )
-    smoothness_slow: float = sizes(100.0, 30.0, 10.0, 10.0)
+    smoothness_slow: float = sizes(100.0, 30.0, 3.0, 10.0)
     noise: tuple[float, ...] = sizes(
         (0.1, 0.3, 1.0, 2.0, 3.0),
         (0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0),

@@ -10,8 +10,8 @@ MANIFOLD = generate.Config(
     n=sizes(8000, 60_000, 60_000, 60_000),
     vae=vae.Config(
         latents=10,
-        schedule=Schedule(epochs=sizes(4, 15, 25, 400), batch=64, lr=sizes(1e-3, 5e-4, 5e-4, 5e-4)),
-        anneal=sizes(400, 5000, 5000, 10_000),
+        schedule=Schedule(epochs=sizes(4, 15, 25, 400), batch=sizes(64, 64, 256, 64), lr=sizes(1e-3, 5e-4, 1e-3, 5e-4)),
+        anneal=sizes(400, 5000, 1250, 10_000),
     ),
     labeller=generate.Labeller(
         width=sizes(0.0625, 0.25, 1.0, 1.0),
@@ -27,7 +27,7 @@ NET_A = classify.Config(
     schedule=sizes(
         Schedule(epochs=4, batch=32, lr=2e-3),
         Schedule(epochs=6, batch=64, lr=2e-3),
-        Schedule(epochs=2, batch=128, lr=0.1, drops=(1,), adam=False, momentum=0.9, weight_decay=5e-4),
+        Schedule(epochs=7, batch=128, lr=0.05, drops=(5,), adam=False, momentum=0.9, weight_decay=5e-4),
         SGD_A,
     ),
     net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18", "small_resnet18"),
