@@ -295,9 +295,8 @@ def fetch(name: str, data_dir: Path | str | None = None) -> Path:
     downloaded again. PagsError if it cannot be had or written.
     """
     directory = _directory(data_dir)
-    known = [*TORCHVISION, *FETCHED_TO_NPZ, *WEIGHTS]
-    if name not in known:
-        raise UsageError(f"data set {name!r} cannot be fetched: write one of {', '.join(known)}")
+    if name not in FETCHABLE:
+        raise UsageError(f"data set {name!r} cannot be fetched: write one of {', '.join(FETCHABLE)}")
     work = directory / ".fetching"
     with locked(work, progress.say, f"another process is fetching into {directory}: waiting for it"):
         try:
@@ -415,6 +414,7 @@ def _weights(name: str, data_dir: Path | str | None) -> bytes:
 
 
 WEIGHTS = {"alexnet": (ALEXNET, alexnet), "btcvae": (BTCVAE, btcvae)}
+FETCHABLE = (*TORCHVISION, *FETCHED_TO_NPZ, *WEIGHTS)
 
 
 def names(data_dir: Path | str | None = None) -> dict[str, bool]:

@@ -38,16 +38,18 @@ def command() -> None:
 def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> None:
     """Run chapters (all, if none is named) through papermill into build/executed/<preset>.
 
-    A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p seed 3`, `-p vae.epochs 5`. A run
+    A CHAPTER is a number, a name, or the beginning of one. -p may be repeated: `-p explain 500 -p seeds 2`. A run
     with changed fields goes to build/changed and takes no other's place. At gpu and paper an estimate of the time on
     one H100 is printed first.
     """
-    from pags.book import estimate, runner
+    from pags.book import estimate, needs, runner
 
     paths.need_chapters()
     options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
     planned = runner.plan(chapters, **merge(options, pairs))
-    for said in estimate.lines((job.chapter, job.preset, job.parameters.get("overrides", {})) for job in planned):
+    settings = [(job.chapter, job.preset, job.parameters.get("overrides", {})) for job in planned]
+    needs.check((*one, job.data_dir) for one, job in zip(settings, planned, strict=True))
+    for said in estimate.lines(settings):
         terminal.tell(said)
     if failures := runner.run(planned, at_once=jobs, scheduler=scheduler):
         raise PagsError("\n".join(failures))
