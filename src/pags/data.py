@@ -278,7 +278,10 @@ def _missing(name: str, directory: Path) -> str:
     known = ", ".join(["strokes", *TORCHVISION, *FETCHED_TO_NPZ])
     if name == "svhn":
         return f"svhn is not in {directory}: put torchvision's files there, train_32x32.mat and test_32x32.mat"
-    return f"no data set {name!r}: it is none of {known}, and there is no {directory / (name + '.npz')}"
+    return (
+        f"no data set {name!r}: it is none of {known}, and there is no {directory / (name + '.npz')}; "
+        "pags data list shows what there is"
+    )
 
 
 def _damaged(name: str, directory: Path, error: Exception) -> str:

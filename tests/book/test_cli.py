@@ -1,6 +1,8 @@
 """The command `pags`: what it refuses, what it says, and its exit status."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,7 +47,12 @@ def pags(capsys):
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
         (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, gpu, paper"),
         (["data", "fetch", "strokes"], "'strokes' cannot be fetched"),
-        (["dance"], "No such command 'dance'"),
+        (["dance"], "No such command 'dance'. See: pags --help"),
+        (["run", "--seed", "abc"], "'abc' is not a valid integer range. See: pags run --help"),
+        (
+            ["data", "export", "blokmnist", "--out", "d"],
+            "'NAME': 'blokmnist' is not 'blockmnist'. See: pags data export",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_one_line_and_status_2(house, pags, words, said):
@@ -55,6 +62,16 @@ def test_bad_input_is_refused_with_one_line_and_status_2(house, pags, words, sai
     assert said in err
     assert len(err.splitlines()) == 1
     assert not paths.BUILD.exists()
+
+
+def test_what_needs_no_torch_is_refused_without_it(tmp_path):
+    code = "import sys; from pags.book import cli; sys.argv[1:] = {}; status = cli.guarded(lambda: cli.command.main("
+    code += "prog_name='pags', standalone_mode=False)); print(status, 'torch' in sys.modules)"
+    for words in (["run", "nine"], ["run", "02", "--preset", "fast"], ["run", "02", "-p", "preset", "fast"], ["dance"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(words)], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.stdout.split() == ["2", "False"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn
 import click
 import yaml
 
-from pags import LARGEST_SEED, paths
+from pags import LARGEST_SEED, paths, preset_named
 from pags.book import terminal
 from pags.errors import PagsError, UsageError
 
@@ -42,11 +42,16 @@ def run(chapters, preset, seed, device, data_dir, pairs, jobs, scheduler) -> Non
     with changed fields goes to build/changed and takes no other's place. At gpu and paper an estimate of the time on
     one H100 is printed first.
     """
-    from pags.book import estimate, needs, runner
+    from pags.book import chapters as texts
 
     paths.need_chapters()
-    options = {"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}
-    planned = runner.plan(chapters, **merge(options, pairs))
+    options = merge({"preset": preset, "seed": seed, "device": device, "data_dir": data_dir}, pairs)
+    preset_named(options["preset"])  # what needs no torch, which takes seconds to load, is checked before it
+    for word in chapters:
+        texts.find(word)
+    from pags.book import estimate, needs, runner
+
+    planned = runner.plan(chapters, **options)
     settings = [(job.chapter, job.preset, job.parameters.get("overrides", {})) for job in planned]
     needs.check((*one, job.data_dir) for one, job in zip(settings, planned, strict=True))
     for said in estimate.lines(settings):
@@ -255,7 +260,7 @@ def check(name, data_dir) -> None:
 
 
 @data.command()
-@click.argument("name", type=click.Choice(["blockmnist"]))
+@click.argument("name", metavar="NAME", type=click.Choice(["blockmnist"]))
 @click.option("--out", required=True, help="Directory to write to.")
 @click.option("--signal", default="mnist", show_default=True, help="Data set of the signal blocks.")
 @click.option("--null", default="patch", show_default=True, help="The null block: patch, or a data set.")
@@ -313,6 +318,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(guarded(lambda: command.main(args=arguments, prog_name="pags", standalone_mode=False)))
 
 
+def in_a_line(error: click.ClickException) -> str:
+    """What click says, and the command that says what to write instead."""
+    context = getattr(error, "ctx", None)
+    return f"{error.format_message()} See: {context.command_path if context else 'pags'} --help"
+
+
 def guarded(call: Callable[[], object]) -> int:
     """The exit status of `call`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
     try:
@@ -320,7 +331,7 @@ def guarded(call: Callable[[], object]) -> int:
     except (UsageError, PagsError, click.ClickException, OSError) as error:
         if os.environ.get("PAGS_DEBUG"):
             raise
-        click.echo(f"pags: {error.format_message() if isinstance(error, click.ClickException) else error}", err=True)
+        click.echo(f"pags: {in_a_line(error) if isinstance(error, click.ClickException) else error}", err=True)
         return 2 if isinstance(error, UsageError | click.ClickException) else 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("pags: interrupted", err=True)

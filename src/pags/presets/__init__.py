@@ -12,7 +12,7 @@ import typing
 from dataclasses import replace
 from typing import Any
 
-from pags import PRESETS, attribution, classify
+from pags import PRESETS, attribution, classify, preset_named
 from pags.errors import UsageError
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.columns import Range, at
@@ -49,8 +49,7 @@ def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any
     """The preset of a chapter, with `overrides` by dotted name ("manifold.vae.beta": 4). Raises UsageError."""
     if chapter not in CHAPTERS:
         raise UsageError(f"unknown chapter {chapter!r}: write one of {', '.join(CHAPTERS)}")
-    if name not in PRESETS:
-        raise UsageError(f"unknown preset {name!r}: write one of {', '.join(PRESETS)}")
+    preset_named(name)
     if overrides is not None and not isinstance(overrides, dict):
         raise UsageError(f"overrides {overrides!r}: write a dict from field to value")
     config = CHAPTERS[chapter][name]
