@@ -260,3 +260,16 @@ def test_the_set_up_cell_takes_a_folder_of_that_name_for_no_package(tmp_path):
         [sys.executable, "-S", "-c", course.SETUP], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert "pags is not installed: put" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "number"),
+    [("ex-01-above", "1.1"), ("ex-01-d-overtaken", "1d.4"), ("ex-02-beta", "2.1"), ("ex-02-reach", "2.4")],
+)
+def test_exercises_have_the_numbers_that_the_pages_give_them(label, number):
+    """Read off the built pages; the plan of a course names exercises by these numbers."""
+    assert KNOWN.exercises[label] == number
+    assert KNOWN.labels[label] == f"exercise {number}"
+    assert f"### Exercise {number}: A title" in plain.plain(
+        f":::{{exercise}} A title\n:label: {label}\n\nDo it.\n:::\n", KNOWN
+    )

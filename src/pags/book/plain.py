@@ -15,26 +15,35 @@ OPTIONS = re.compile(r"\A(?::\w+:[^\n]*\n)+\n?")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]*)`")
 EQUATION = re.compile(r"^\$\$ \((?:eq-)?([\w-]+)\)$", re.MULTILINE)
 TARGET = re.compile(r"^\([\w-]+\)=\n", re.MULTILINE)
+ASKED = re.compile(r"^:{3,}\{exercise\}[^\n]*\n:label: *([\w-]+)", re.MULTILINE)
 ENTRY = re.compile(r"@\w+\{(\w+),(.*?)\n\}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What labels and keys stand for: "the proposition *...*" for a label, and authors with a year for a key."""
+    """What labels and keys stand for: "the proposition *...*" for a label, and authors with a year for a key.
+
+    Exercises, by label, have the numbers of the pages: "2.3".
+    """
 
     labels: Mapping[str, str]
     works: Mapping[str, tuple[str, str]]
+    exercises: Mapping[str, str]
 
 
 def names() -> Names:
     """The names of all labels of the chapters, and of all works of references.bib."""
     labels: dict[str, str] = {}
+    numbers: dict[str, str] = {}
     for chapter in chapters.names():
-        for match in FENCE.finditer(chapters.source(chapter).read_text(encoding="utf-8")):
+        text, number = chapters.source(chapter).read_text(encoding="utf-8"), chapter.partition("_")[0].lstrip("0")
+        for match in FENCE.finditer(text):
             labels |= _labels(match)
+        numbers |= {label: f"{number}.{i}" for i, label in enumerate(ASKED.findall(text), 1)}
+    labels |= {label: f"exercise {number}" for label, number in numbers.items()}
     bib = paths.BOOK / "references.bib"
     entries = ENTRY.findall(bib.read_text(encoding="utf-8")) if bib.exists() else []
-    return Names(labels, {key: _work(body) for key, body in entries})
+    return Names(labels, {key: _work(body) for key, body in entries}, numbers)
 
 
 def _labels(match: re.Match) -> dict[str, str]:
@@ -64,8 +73,12 @@ def _directive(match: re.Match, known: Names) -> str:
     body = plain(OPTIONS.sub("", match["body"]).strip(), known)
     if name == "dropdown":
         return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>\n"
-    if name in ("exercise", "solution"):
-        return f"### Exercise: {title}\n\n{body}\n" if name == "exercise" else f"{body}\n"
+    if name == "exercise":
+        label = re.search(r"^:label: *([\w-]+)", match["body"], re.MULTILINE)
+        number = known.exercises.get(label[1], "") if label else ""
+        return f"### {f'Exercise {number}'.strip()}: {title}\n\n{body}\n"
+    if name == "solution":
+        return f"{body}\n"
     named = f"**{name.capitalize()}** ({title})" if title else ""
     head = {"admonition": f"**{title}**", "proof": "*Proof.*"}.get(name, named)
     quoted = f"{head}\n\n{body}".replace("\n", "\n> ").replace("\n> \n", "\n>\n")

@@ -174,7 +174,7 @@ def deck(
     more = [Slide(plain.plain(match["argument"], known), plain.plain(match[0], known)) for match in there]
     places = [i for i, slide in enumerate(found) if slide.title.startswith("What we found")] or [len(found)]
     found[places[0] : places[0]] = more[: max(0, LEAST + 2 - len(found))]
-    found.append(Slide("Exercises", _asked(asked)))
+    found.append(Slide("Exercises", _asked(asked, known)))
     return _trimmed(found)
 
 
@@ -287,12 +287,13 @@ def _conclusions(section: Section, known: plain.Names) -> list[Slide]:
     return [Slide(section.title, page) for page in pages or [_shortened(section.text, 2 * WORDS)]]
 
 
-def _asked(asked: list[exercises.Exercise]) -> str:
+def _asked(asked: list[exercises.Exercise], known: plain.Names) -> str:
     lines = []
     for one in asked:
         minutes = re.search(r"about (an hour|\d+ minutes)", one.text)
         stars = "●" * one.difficulty + "○" * (3 - one.difficulty)
-        lines.append(f"- {stars} {one.title}" + (f", {minutes[1]}" if minutes else ""))
+        number = known.exercises.get(one.label, "")
+        lines.append(f"- {stars} {number} {one.title}" + (f", {minutes[1]}" if minutes else ""))
     return "\n".join(lines)
 
 
