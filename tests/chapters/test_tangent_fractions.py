@@ -26,7 +26,8 @@ def page():
     names = {"np": np, "torch": torch, "scipy": scipy, "copy": copy, "attack": attack, "attribution": attribution}
     names |= {"stats": stats, "tangent": tangent, "train": train, "standard": net, "x": x, "basis": basis}
     names |= {"E": {"gradient": attribution.gradient(net, x)}, "k": 10, "d": 1024}
-    names |= {"run": SimpleNamespace(seed=0, generator=lambda offset: torch.Generator().manual_seed(hash(offset)))}
+    generator = {"generator": lambda offset: torch.Generator().manual_seed(hash(offset))}
+    names |= {"run": SimpleNamespace(seed=0, device=torch.device("cpu"), **generator)}
     return pages.defined("03_tangent_fractions", names, constants=("study",))  # the counts of the user study
 
 

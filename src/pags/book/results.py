@@ -112,7 +112,7 @@ def _directory(name: str | Path) -> Path:
         raise UsageError(f'data_dir = {name!r}: write the path of a directory, or "" for {paths.DATA}')
     directory = paths.given(name) if name != "" else paths.DATA
     if name != "" and not directory.is_dir():
-        raise UsageError(f'data_dir = {str(name)!r} is not a directory: make it, or write "" for {paths.DATA}')
+        raise UsageError(f"data_dir = {str(name)!r} is not a directory: make it, or leave it out for {paths.DATA}")
     return directory
 
 
