@@ -7,18 +7,18 @@ import pages
 import pytest
 import torch
 
-from pags import denoise, robustness, tangent
+from pags import artifacts, classify, denoise, robustness, tangent, train
 from pags.book import exact
 
 CHAPTER = "07_exact_score"
 FUNCTIONS = {"estimate", "preconditioning", "log_factor", "check_points", "check_share"}
-FUNCTIONS |= {"check_odds", "check_between", "check_bent"}
+FUNCTIONS |= {"check_odds", "check_between", "check_bent", "loaded"}
 
 
 @pytest.fixture(scope="module")
 def page():
     """The functions that need no run."""
-    names = {"np": np, "torch": torch, "tangent": tangent}
+    names = {"np": np, "torch": torch, "tangent": tangent, "classify": classify}
     return pages.defined(CHAPTER, names, functions=FUNCTIONS)
 
 
@@ -175,3 +175,15 @@ def test_a_run_does_not_choose_for_itself():
     peak, best = exact.chosen(torch.stack([torch.tensor(ROWS), other], 1))
     assert best == [1, 2]
     assert peak.tolist() == [[3, 5, 4, 6]] * 2  # what the other run's other half has highest
+
+
+def test_a_network_whose_training_diverged_counts_as_dead(page):
+    about = {"net": "mlp", "size": [16, 16], "classes": 3, "dropout": False, "channels": 1}
+    with train.seeded(0):
+        weights = classify.build(about).state_dict()
+    x = torch.rand(2, 1, 16, 16)
+    whole = page["loaded"](artifacts.Artifact(weights, about, ""))(x)
+    assert whole.any()
+    lost = {name: value.clone() for name, value in weights.items()}
+    next(iter(lost.values()))[0] = torch.nan
+    assert not page["loaded"](artifacts.Artifact(lost, about, ""))(x).any()
