@@ -4,17 +4,21 @@
 #   tools/run_on_gpu.sh [CHAPTER ...]                 on this machine; all chapters, if none is named
 #   HOST=me@machine tools/run_on_gpu.sh [CHAPTER ...]  on another one, by ssh: takes along, runs, brings back
 #
-# PRESET (gpu), DEVICE (cuda; cpu for a dry run), DATA_DIR (data), SUMMARY (a file that gets one line per chapter) and
-# MEASURES (build/measures.tar) come from the environment. Executed notebooks and results end up in build/, as with
-# `pags run`. MEASURES is unpacked first, if it is there, and packed at the end, whatever that is: a run that was cut
-# off goes on where it was, on any machine that has this file. Weights of more than LARGEST (2000000) bytes stay out.
+# From the environment come PRESET (gpu), DEVICE (cuda; cpu for a dry run), DATA_DIR (PAGS_DATA, or data; the script
+# fetches none), LIMIT (seconds after which it ends by itself), MEASURES (build/measures.tar) and, without HOST, SUMMARY (a
+# file that gets one line per chapter). Executed notebooks and results end up in build/, as with `pags run`.
+#
+# MEASURES holds the artifacts of trainings that were finished: weights, or what was measured of a net whose weights are
+# not kept; those of more than LARGEST (2000000) bytes stay out. It is unpacked first, if it is there, and packed at the
+# end, whatever that is: a run that was cut off goes on with the next training, on any machine that has this file. What
+# ends it in time is LIMIT or Ctrl-C; a machine that vanishes takes along what was made since the start.
 #
 # With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES, and the
 # name of its commit (PAGS_COMMIT), which the runs record; the first time `make setup` follows. DATA_DIR is a path over
-# there.
+# there. There Ctrl-C ends only the connection: set LIMIT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${PRESET:=gpu}" "${DEVICE:=cuda}" "${DATA_DIR:=data}" "${SUMMARY:=/dev/null}" "${HOST:=}"
+: "${PRESET:=gpu}" "${DEVICE:=cuda}" "${DATA_DIR:=${PAGS_DATA:-data}}" "${SUMMARY:=/dev/null}" "${HOST:=}" "${LIMIT:=}"
 : "${MEASURES:=${PAGS_BUILD:-build}/measures.tar}" "${LARGEST:=2000000}" "${DIRECTORY:=pags-on-gpu}"
 
 if [ -n "$HOST" ]; then
@@ -24,7 +28,7 @@ if [ -n "$HOST" ]; then
         ssh "$HOST" "cat > $(printf %q "$DIRECTORY/build/measures.tar")" < "$MEASURES"
     fi
     command="$(printf '%q ' env "PRESET=$PRESET" "DEVICE=$DEVICE" "DATA_DIR=$DATA_DIR" "LARGEST=$LARGEST" \
-        "PAGS_COMMIT=$(git rev-parse HEAD)" tools/run_on_gpu.sh "$@")"
+        "LIMIT=$LIMIT" "PAGS_COMMIT=$(git rev-parse HEAD)" tools/run_on_gpu.sh "$@")"
     status=0
     mkdir -p build
     ssh "$HOST" "cd $(printf %q "$DIRECTORY") && { [ -x .venv/bin/pags ] || make setup; } && $command" || status=$?
@@ -57,12 +61,25 @@ trap keep EXIT
 
 failed=()
 for chapter in "$@"; do
-    if pags run "$chapter" --preset "$PRESET" --device "$DEVICE" --data-dir "$DATA_DIR"; then
-        echo "- $chapter: done" >> "$SUMMARY"
-    else
+    run=(pags run "$chapter" --preset "$PRESET" --device "$DEVICE" --data-dir "$DATA_DIR")
+    if [ -n "$LIMIT" ]; then
+        left=$((LIMIT - SECONDS))
+        run=(timeout --signal=INT --kill-after=30 "$((left > 0 ? left : 1))" "${run[@]}")
+    fi
+    status=0
+    "${run[@]}" || status=$?
+    case "$status" in
+    0) echo "- $chapter: done" >> "$SUMMARY" ;;
+    124 | 130 | 137)
+        echo "- $chapter: **cut off**" >> "$SUMMARY"
+        echo "cut off in $chapter: the same command goes on from $MEASURES" >&2
+        exit 1
+        ;;
+    *)
         echo "- $chapter: **failed**" >> "$SUMMARY"
         failed+=("$chapter")
-    fi
+        ;;
+    esac
 done
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -277,16 +277,23 @@ def digests(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str
 
 def _code(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
     """Name -> digest of the code without comments and docstrings, of `modules` and of all that they import."""
-    trees, waiting = {}, list(modules)
+    found, waiting = {}, list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in trees:
-            trees[name] = ast.parse(sources[name])
+        if name not in found:
             inside = any(other.startswith(f"{name}.") for other in sources)
-            imported = imports(trees[name], name if inside else name.rpartition(".")[0])
+            found[name], imported = _parsed(sources[name], name if inside else name.rpartition(".")[0])
             run = {part for one in (name, *imported) for part in _with_packages(one)}
             waiting += (run & sources.keys()) - MOVERS
-    return {name: _hash(_written(_undocumented(tree))) for name, tree in trees.items()}
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str, package: str) -> tuple[str, frozenset[str]]:
+    """Digest of the code of a module in `package`, and every name that it may import."""
+    tree = ast.parse(text)
+    imported = frozenset(imports(tree, package))
+    return _hash(_written(_undocumented(tree))), imported
 
 
 def _written(node: Any) -> Any:

@@ -163,6 +163,8 @@ PAGS = """#!/usr/bin/env bash
 set -euo pipefail
 echo "$*" >> calls.txt
 if [ "$2" = 02_fails ]; then exit 1; fi
+if [ "$2" = 02b_is_interrupted ]; then exit 130; fi
+if [ "$2" = 02c_takes_long ]; then exec sleep 60; fi
 if [ "$1" = artifacts ]; then
     if [ "$2" = pack ]; then mkdir -p build && echo "$2" > "$3"; fi
     exit
@@ -208,6 +210,19 @@ def test_the_gpu_script_goes_on_after_a_failure_and_fails_at_the_end(gpu_script)
         "- 02a_part: done",
         "- 03_warns: done",
     ]
+
+
+@pytest.mark.parametrize(("chapter", "limit"), [("02b_is_interrupted", ""), ("02c_takes_long", "1")])
+def test_the_gpu_script_that_is_cut_off_keeps_the_measures_and_begins_nothing_else(gpu_script, chapter, limit):
+    call, directory = gpu_script
+    done = call("01_good", chapter, "03_warns", DEVICE="cpu", PAGS_DATA="/my data", LIMIT=limit, SUMMARY="summary.md")
+    assert done.returncode == 1
+    said = f"cut off in {chapter}: the same command goes on from build/measures.tar"
+    assert done.stderr.splitlines()[-1] == said
+    options = "--preset gpu --device cpu --data-dir /my data"
+    calls = [f"run 01_good {options}", f"run {chapter} {options}", PACKED]
+    assert (directory / "calls.txt").read_text().splitlines() == calls
+    assert (directory / "summary.md").read_text().splitlines() == ["- 01_good: done", f"- {chapter}: **cut off**"]
 
 
 def test_the_gpu_script_runs_the_named_chapters_only(gpu_script):

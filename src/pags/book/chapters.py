@@ -1,6 +1,8 @@
 """The chapters as they lie in `notebooks/`: their names, how a user may call them, and what they take as parameters."""
 
 import ast
+import copy
+import functools
 import re
 from pathlib import Path
 
@@ -55,7 +57,12 @@ def _same(word: str, number: str) -> bool:
 
 def read(chapter: str) -> NotebookNode:
     """The chapter as a notebook without outputs; cell ids are numbered, so that two conversions are equal."""
-    notebook = jupytext.read(source(chapter))
+    return copy.deepcopy(_converted(chapter, source(chapter).read_text(encoding="utf-8")))
+
+
+@functools.lru_cache(maxsize=64)
+def _converted(chapter: str, text: str) -> NotebookNode:
+    notebook = jupytext.reads(text, {"extension": ".md"})
     for number, cell in enumerate(notebook.cells):
         cell["id"] = re.sub(r"[^A-Za-z0-9_-]", "-", f"{chapter[:40]}-{number}")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
