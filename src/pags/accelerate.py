@@ -1,8 +1,9 @@
 """What the training loop does otherwise on a GPU, so that no step waits for the CPU.
 
 Images lie channels last, passes may run in bfloat16 (parameters and their updates stay in float32), and random numbers,
-dropout's among them, come from generators of the device that are set once an epoch. The order of the examples is that
-of a CPU. Two runs differ in roundings: kernels are chosen by speed, and some add in any order.
+dropout's among them, come from generators of the device that are set once an epoch (by `difference` once a step). The
+order of the examples is that of a CPU. Two runs differ in roundings: kernels are chosen by speed, and some add in any
+order.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from pags.randomness import epoch_seed
 
-torch.backends.cudnn.allow_tf32 = False  # what is measured of a net: a decoder's tangents lose a tenth by TF32
+# For all that is measured of a net, by everybody who imports this: TF32 costs a decoder's tangents a tenth.
+torch.backends.cudnn.allow_tf32 = False
 
 
 def prepare(net: nn.Module, data: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:

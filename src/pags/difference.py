@@ -1,10 +1,10 @@
-"""The gradient penalty of `regularize` by a difference along the gradient: two plain passes, no double backward one.
+"""The gradient penalty of `regularize` by a difference along the gradient: no double backward pass.
 
-Axes: n images. With F the sum of the losses, g its gradient at the images x, held fixed, and t a small number, the
-parameter gradient of ||g||^2 is 2 d/dt of that of F(x + t g), which (F(x + t g) - F(x - t g)) / 2t has up to O(t^2).
-That is so where F is smooth: rectified units and maxima must not switch between the two sides, or what their switching
-adds, divided by t, hides all else. So each is held in the state that it has at x, as a double backward pass holds it.
-For a GPU, where a double backward pass through batch norm is slow.
+Axes: n images. With L the sum of the losses and g its gradient at the images x, held fixed, the parameter gradient of
+||g||^2 is twice the derivative at t = 0 of that of L(x + t g), and up to O(t^2) that of (L(x + t g) - L(x - t g)) / t.
+So it takes a pass to the images and two plain ones. That is so where L is smooth: rectified units and maxima must not
+switch between the two sides, or what their switching adds, divided by t, hides all else. So each is held in the state
+that it has at x, as a double backward pass holds it. For a GPU, where a double backward pass through batch norm is slow.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,9 +25,10 @@ def gradient_norm(strength: float, *, reach: float = REACH, rise: float = RISE) 
     """The objective `regularize.gradient_norm(strength)`: the same value, its parameter gradient by a difference.
 
     The plain loss, too, gets its parameter gradient from both sides, as their mean. Dropout is the same in all passes;
-    running statistics are those of the images. Passes are in float32 under autocast, too: a difference of two losses
-    in bfloat16 is as large as its rounding where gradients are long, and such a training diverges. Measured against
-    double precision: within 1 % for perceptrons and LeNet, within 20 % for a narrow ResNet18 before its training.
+    running statistics are those of the images. Passes are not in bfloat16 under autocast either (convolutions are in
+    TF32 inside of `accelerate.loop`): a difference of two losses in bfloat16 is as large as its rounding where
+    gradients are long, and such a training diverges. Measured in float32 against double precision: within 1 % for
+    perceptrons and LeNet, within 20 % for a narrow ResNet18 before its training.
     """
 
     def objective(net: nn.Module, x: Tensor, y: Tensor, *, generator: torch.Generator, step: int) -> dict[str, Tensor]:

@@ -35,14 +35,14 @@ def test_how_to_run_names_what_a_chapter_reads(chapter, preset):
     text = (paths.BOOK / "how_to_run.md").read_text()
     number = chapter.partition("_")[0]
     row = re.search(rf"^\| {number} \|.*$", text, re.MULTILINE)
-    for name in needs.read(presets.get(chapter, preset)):
+    for name in needs.required(presets.get(chapter, preset)):
         assert f"`{name}`" in row.group()
 
 
 def test_what_the_published_runs_have_read_is_what_they_needed():
     for chapter in presets.CHAPTERS:
         result = results.load(paths.PUBLISHED / "standard" / f"{chapter}.json")
-        needed = set(needs.read(presets.get(chapter, "standard"))) - {"alexnet", "btcvae"}
+        needed = set(needs.required(presets.get(chapter, "standard"))) - {"alexnet", "btcvae"}
         assert needed <= set(result["data"])
 
 
@@ -50,7 +50,8 @@ def test_what_is_missing_is_one_line_for_all_chapters(empty):
     said = complaint(empty, ("02_mnist32_generation", "standard"), ("05_blockmnist", "standard"))
     assert said == (
         f"{empty} lacks mnist (chapter 02 and 05), btcvae (chapter 02), fashion_mnist (chapter 05); "
-        "run: pags data fetch mnist && pags data fetch btcvae && pags data fetch fashion_mnist; "
+        f"run: pags data fetch mnist --data-dir {empty} && pags data fetch btcvae --data-dir {empty} && "
+        f"pags data fetch fashion_mnist --data-dir {empty}; "
         "or name another directory by --data-dir"
     )
     assert str(paths.DATA) in complaint(None, ("05_blockmnist", "standard"))  # which is not even there
@@ -58,7 +59,7 @@ def test_what_is_missing_is_one_line_for_all_chapters(empty):
 
 def test_a_data_set_of_ones_own_has_to_be_put_there(empty):
     wanted = ("03_tangent_fractions", "quick", {"manifold.data": "lungs"}, empty)
-    with pytest.raises(PagsError, match=r"lacks lungs \(chapter 03\); put there: lungs\.npz; or name another"):
+    with pytest.raises(PagsError, match=r"lacks lungs \(chapter 03\); put there: lungs \(as lungs\.npz, say\); or"):
         needs.check([wanted])
     np.savez(empty / "lungs.npz", x_train=np.zeros(1))
     needs.check([wanted])  # what it holds, the chapter says

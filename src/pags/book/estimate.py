@@ -29,9 +29,9 @@ from pags.train import Schedule
 PRINTED = ("gpu", "paper")  # presets whose estimate is printed before they run
 RESNET = 20_000  # images of CIFAR-10 that train a plain ResNet18 in a second on one H100: bfloat16, channels last
 PENALISED = 3700  # the same with the gradient penalty by double backward
-PROCESSES = 2.7  # so many times as fast are several processes on one GPU, where starting kernels is what takes long,
-BESIDE = 2.0  # and where arithmetic is: eight ResNet18s side by side trained with 40,000 images a second (one H200)
-IN_STEP = 8.0  # and nets that are trained in step
+PROCESSES = 2.7  # how much faster several processes on one GPU are, where starting kernels is the limit
+BESIDE = 2.0  # the same where arithmetic is: eight ResNet18s trained with 40,000 images a second on one H200
+IN_STEP = 8.0  # how much faster nets are that train in step, where starting kernels is the limit
 START = 0.7e-3  # seconds that a step takes besides its layers
 LAYER = 45e-6  # and for each layer, there and back
 VAE_STEP = 5.5e-3  # and a VAE's for its objective, which is many small kernels (7 ms a step in all on one H200)
@@ -47,7 +47,7 @@ COLOUR = (
     "imagenet64",
     "retinamnist",
 )  # all others are grey
-GALLERY = 6  # nets of chapter 04 that are trained again for their pictures, at most: one standard, two by PGD
+GALLERY = 6  # nets of chapter 04 that train again for their pictures, at most: standard, two by PGD, three penalised
 RECONSTRUCTED = 32  # pixels a side
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -87,7 +87,9 @@ class Training(NamedTuple):
     def _seconds(self, share: float) -> float:
         """At this share of the rate."""
         flops, layers = cost(self.config, self.shape)
-        rate = share * 3 * cost(RESNET18, (3, 32, 32))[0] * RESNET * (BESIDE if self.times > 1 < self.faster else 1)
+        rate = (
+            share * 3 * cost(RESNET18, (3, 32, 32))[0] * RESNET * (BESIDE if self.times > 1 and self.faster > 1 else 1)
+        )
         steps = self.schedule.epochs * self.schedule.steps(self.n)
         start = START + LAYER * layers + (VAE_STEP if isinstance(self.config, vae.Config) else 0)
         started = steps * start * self.passes / self.faster

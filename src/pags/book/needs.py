@@ -1,5 +1,6 @@
 """Which files a chapter reads at its settings, so that a run that lacks some is refused before it begins."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from pags.presets.generation import Generation
 from pags.presets.off_manifold import OffManifold
 
 
-def read(config: Any) -> list[str]:
-    """Data sets and weights, by their names in `data.names`, that a chapter with these settings cannot do without."""
+def required(config: Any) -> list[str]:
+    """The names in `data.names` of the data sets and weights that a chapter with these settings cannot do without."""
     found: list[str] = []
     match config:
         case Generation() | Fractions():
@@ -38,7 +39,7 @@ def check(wanted: Iterable[tuple[str, str, dict[str, Any], Path | None]]) -> Non
     lacking: dict[str, list[str]] = {}
     directory = paths.DATA
     for chapter, preset, overrides, place in wanted:
-        names, directory = read(presets.get(chapter, preset, overrides)), place or paths.DATA
+        names, directory = required(presets.get(chapter, preset, overrides)), place or paths.DATA
         if not names:
             continue
         try:
@@ -46,12 +47,13 @@ def check(wanted: Iterable[tuple[str, str, dict[str, Any], Path | None]]) -> Non
         except UsageError:  # no such directory yet
             there = {}
         for name in names:
-            if not there.get(name) and data.NAME.fullmatch(name):  # of a name that cannot be, the chapter says so
+            if not there.get(name) and data.NAME.fullmatch(name):  # a name that cannot be, the chapter refuses
                 lacking.setdefault(name, []).append(chapter.partition("_")[0])
     if not lacking:
         return
     said = ", ".join(f"{name} (chapter {' and '.join(chapters)})" for name, chapters in lacking.items())
-    fetched = " && ".join(f"pags data fetch {name}" for name in lacking if name in data.FETCHABLE)
-    put = [name for name in lacking if name not in data.FETCHABLE]
-    ways = ([f"run: {fetched}"] if fetched else []) + ([f"put there: {', '.join(put)}.npz"] if put else [])
+    into = "" if directory == paths.DATA else f" --data-dir {shlex.quote(str(directory))}"
+    fetched = " && ".join(f"pags data fetch {name}{into}" for name in lacking if name in data.FETCHABLE)
+    put = [f"{name} (as {name}.npz, say)" for name in lacking if name not in data.FETCHABLE]
+    ways = ([f"run: {fetched}"] if fetched else []) + ([f"put there: {', '.join(put)}"] if put else [])
     raise PagsError(f"{directory} lacks {said}; {'; '.join([*ways, 'or name another directory by --data-dir'])}")
