@@ -4,7 +4,8 @@ Axes: n images. With L the sum of the losses and g its gradient at the images x,
 ||g||^2 is twice the derivative at t = 0 of that of L(x + t g), and up to O(t^2) that of (L(x + t g) - L(x - t g)) / t.
 So it takes a pass to the images and two plain ones. That is so where L is smooth: rectified units and maxima must not
 switch between the two sides, or what their switching adds, divided by t, hides all else. So each is held in the state
-that it has at x, as a double backward pass holds it. For a GPU, where a double backward pass through batch norm is slow.
+that it has at x, as a double backward pass holds it. For a GPU, where double backward passes through batch norm are
+slow.
 """
 
 from collections.abc import Callable, Iterator
