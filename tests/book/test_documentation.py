@@ -261,7 +261,6 @@ WAYS = {
     "dask scheduler --host 0.0.0.0 --port 8786": dask_takes,  # test_sweep.py trains on a scheduler and workers
     "dask worker tcp://HOST:8786 --nthreads 1 --nworkers 8": dask_takes,
     "tools/run_on_gpu.sh": goes_with_chapters,
-    "tools/run_on_gpu.sh 04 06": goes_with_chapters,
     "HOST=me@machine tools/run_on_gpu.sh 04 06": goes_with_chapters,
     "LIMIT=780 tools/run_on_gpu.sh 04": goes_with_chapters,
     PACK: packs,
@@ -270,6 +269,7 @@ WAYS = {
     "pags data list": lists_data,
     "pags data fetch mnist": starts,  # test_data.py fetches from a server of its own
     "pags data fetch alexnet": starts,
+    "pags data fetch cifar10": starts,
     "pags data fetch btcvae": starts,
     "pags data check": runs,
     "pags data check lungs": checks_own_images,
