@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
@@ -178,9 +179,12 @@ class Spawning(SpawnContext):
 
     def exit_code(self) -> int | None:
         """Of the last process, which has ended."""
-        if self.last is not None:
-            self.last.join(10)
-        return None if self.last is None else self.last.exitcode
+        if self.last is None:
+            return None
+        deadline = time.monotonic() + 10
+        while self.last.exitcode is None and time.monotonic() < deadline:  # while another thread is told how it ended
+            time.sleep(0.01)
+        return self.last.exitcode
 
 
 class Processes(ThreadPoolExecutor):
