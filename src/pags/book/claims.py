@@ -176,11 +176,16 @@ def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
     comparable = bool(judged or not claim.judge["data"])
     asked = claim.judge.get("accuracy")
     accuracy = result["metrics"].get(asked["metric"], {}).get("value") if asked else None
-    trained = asked is None or (accuracy is not None and accuracy >= asked["least"])
-    counts = result["preset"] in claim.judge["presets"] and comparable and trained and not changed
+    counts = result["preset"] in claim.judge["presets"] and comparable and trained(claim, accuracy) and not changed
     findings = tuple(find(check, result["metrics"], comparable=comparable) for check in claim.checks)
     shown = judged if counts and (judged or not claim.own) else data  # a theorem of a paper names no data
     return Verdict(claim, result["preset"], shown, changed, counts, together(findings), findings, accuracy)
+
+
+def trained(claim: Claim, accuracy: float | None) -> bool:
+    """Whether a network of this accuracy (None: not measured) can judge the claim, if it asks for one."""
+    asked = claim.judge.get("accuracy")
+    return asked is None or (accuracy is not None and accuracy >= asked["least"])
 
 
 def together(findings: Iterable[Finding]) -> str:

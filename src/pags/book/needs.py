@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pags import data, paths, presets
+from pags.book import chapters
 from pags.errors import PagsError, UsageError
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.diffroar import Roar
@@ -48,10 +49,10 @@ def check(wanted: Iterable[tuple[str, str, dict[str, Any], Path | None]]) -> Non
             there = {}
         for name in names:
             if not there.get(name) and data.NAME.fullmatch(name):  # a name that cannot be, the chapter refuses
-                lacking.setdefault(name, []).append(chapter.partition("_")[0])
+                lacking.setdefault(name, []).append(chapters.number(chapter))
     if not lacking:
         return
-    said = ", ".join(f"{name} (chapter {' and '.join(chapters)})" for name, chapters in lacking.items())
+    said = ", ".join(f"{name} (chapter {' and '.join(numbers)})" for name, numbers in lacking.items())
     into = "" if directory == paths.DATA else f" --data-dir {shlex.quote(str(directory))}"
     fetched = " && ".join(f"pags data fetch {name}{into}" for name in lacking if name in data.FETCHABLE)
     put = [f"{name} (as {name}.npz, say)" for name in lacking if name not in data.FETCHABLE]

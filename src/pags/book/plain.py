@@ -15,6 +15,7 @@ OPTIONS = re.compile(r"\A(?::\w+:[^\n]*\n)+\n?")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]*)`")
 EQUATION = re.compile(r"^\$\$ \((?:eq-)?([\w-]+)\)$", re.MULTILINE)
 TARGET = re.compile(r"^\([\w-]+\)=\n", re.MULTILINE)
+LABEL = re.compile(r"^:label: *([\w-]+)", re.MULTILINE)
 ASKED = re.compile(r"^:{3,}\{exercise\}[^\n]*\n:label: *([\w-]+)", re.MULTILINE)
 ENTRY = re.compile(r"@\w+\{(\w+),(.*?)\n\}", re.DOTALL)
 
@@ -36,7 +37,7 @@ def names() -> Names:
     labels: dict[str, str] = {}
     numbers: dict[str, str] = {}
     for chapter in chapters.names():
-        text, number = chapters.source(chapter).read_text(encoding="utf-8"), chapter.partition("_")[0].lstrip("0")
+        text, number = chapters.source(chapter).read_text(encoding="utf-8"), chapters.short(chapter)
         for match in FENCE.finditer(text):
             labels |= _labels(match)
         numbers |= {label: f"{number}.{i}" for i, label in enumerate(ASKED.findall(text), 1)}
@@ -48,7 +49,7 @@ def names() -> Names:
 
 def _labels(match: re.Match) -> dict[str, str]:
     inner = {key: name for part in FENCE.finditer(match["body"]) for key, name in _labels(part).items()}
-    label = re.search(r"^:label: *([\w-]+)", match["body"], re.MULTILINE)
+    label = LABEL.search(match["body"])
     kind = match["name"].removeprefix("prf:")
     return inner | ({label[1]: f"the {kind} *{match['argument']}*".replace(" **", "")} if label else {})
 
@@ -74,7 +75,7 @@ def _directive(match: re.Match, known: Names) -> str:
     if name == "dropdown":
         return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>\n"
     if name == "exercise":
-        label = re.search(r"^:label: *([\w-]+)", match["body"], re.MULTILINE)
+        label = LABEL.search(match["body"])
         number = known.exercises.get(label[1], "") if label else ""
         return f"### {f'Exercise {number}'.strip()}: {title}\n\n{body}\n"
     if name == "solution":

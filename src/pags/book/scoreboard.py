@@ -355,7 +355,7 @@ def _details(claim: Claim, own: Sequence[Verdict]) -> str:
             continue
         words = "".join(f"<li>{escape(in_words(finding))}</li>" for finding in row.findings)
         said = [f"{row.preset or 'here'}: {label(row)}."]
-        if row.accuracy is not None and row.accuracy < claim.judge["accuracy"]["least"]:
+        if row.accuracy is not None and not claims.trained(claim, row.accuracy):
             said.append(
                 f"No judge of the claim: of unseen images its standard network classifies {row.accuracy:.0%}, and a "
                 f"judge {claim.judge['accuracy']['least']:.0%} at least."
