@@ -4,7 +4,7 @@ Axes: n images at which it is explained, s of them with a known score, d pixels,
 Hundreds of large nets then need neither memory nor disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,8 @@ LIMIT = 1_000_000  # bytes that a job may return
 class Config:
     """A training, and the steps: `size` times an image's length, `draws` of them by a generator with the seed `noise`.
 
-    With `fixed`, they are `size` long at every image. Nets with the same `noise` are moved by the same steps.
+    With `fixed`, they are `size` long at every image. Nets with the same `noise` are moved by the same steps. With
+    `keep`, the weights stay on the disk of the machine that trained them, where `regularize.fit` is looked up.
     """
 
     training: regularize.Training
@@ -30,6 +31,7 @@ class Config:
     draws: int
     noise: int
     fixed: bool = False
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ def probe(
     scores: dict[float, Tensor],
     test: data.Dataset,
     trunk: dict[str, Tensor] | None = None,
+    weights: Iterable[Tensor] = (),
 ) -> Probe:
     """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
+
+    With `weights`, those of the nets by which bases and scores were computed, these stand for them in the fingerprint:
+    computed again on a GPU, bases and scores differ in their last digits.
 
     UsageError for a score of one image, which leaves none for a null, or of more than there are, and for images that
     are too small to be compared; ValueError for no score, or scores of different numbers of images.
@@ -68,7 +74,9 @@ def probe(
         remedy = "" if trunk is None else "; set lpips to false, or take larger images"
         raise UsageError(f"{error}{remedy}") from None
     x, basis, scores = x.cpu(), basis.cpu(), {sigma: score.cpu() for sigma, score in scores.items()}
-    content = [x, basis, torch.tensor([*scores]), *scores.values(), test.x, test.y, *(trunk or {}).values()]
+    computed = list(weights) or [basis, *scores.values()]
+    sizes = torch.tensor([*basis.shape, scored])
+    content = [x, sizes, torch.tensor([*scores]), *computed, test.x, test.y, *(trunk or {}).values()]
     return Probe(x, basis, scores, test, trunk, data.fingerprint(content))
 
 
@@ -157,6 +165,9 @@ def fit(
             f"the measures of a net at {len(at.x)} explained and {len(at.test.y)} test images take {size:,} bytes, "
             f"a job may return {LIMIT:,}: use fewer images"
         )
-    weights, info = regularize.fit(config.training, images, seed=seed, device=device, checkpoint=checkpoint)
-    net = classify.load(artifacts.Artifact(weights, info, ""), device)
-    return measured(net, at, config), {"history": info["history"]}
+    if config.keep:
+        trained = artifacts.cached(regularize.fit, config.training, images, seed=seed, device=device)
+    else:
+        weights, info = regularize.fit(config.training, images, seed=seed, device=device, checkpoint=checkpoint)
+        trained = artifacts.Artifact(dict(weights), dict(info), "")
+    return measured(classify.load(trained, device), at, config), {"history": trained.info["history"]}

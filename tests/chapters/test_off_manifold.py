@@ -309,5 +309,5 @@ def test_both_chapters_ask_for_the_same_exact_score_and_denoiser_at_quick():
         theirs.n, theirs.sigmas[0], search=theirs.search
     )
     assert ours.test == 500  # as many test images as that chapter loads
-    for name in ("standard", "gpu", "paper"):
+    for name in ("standard", "paper"):
         assert presets.get(CHAPTER, name).denoiser == presets.get("07_exact_score", name).denoiser

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pags import artifacts, attack, classify, data, measure, outputs, regularize, robustness, similarity, train
+from pags import artifacts, attack, classify, data, measure, outputs, paths, regularize, robustness, similarity, train
 from pags.errors import PagsError, UsageError
 
 CPU = torch.device("cpu")
@@ -77,6 +77,16 @@ def test_what_returns_is_small_and_has_no_weights(images, at, tmp_path):
     assert sum(v.nbytes for v in made.tensors.values()) == 5 * 4 * 5 + pairs * 2 * 4 * 4 + 4 * 8
 
 
+def test_weights_that_are_kept_are_those_of_the_training_by_itself(images, at, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
+    found, info = measure.fit(replace(CONFIG, keep=True), images, at, seed=3, device=CPU)
+    assert artifacts.ready(regularize.fit, CONFIG.training, images, seed=3)
+    plain, about = measure.fit(CONFIG, images, at, seed=3, device=CPU)
+    assert info == about
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
+    assert [path.stem.partition("-")[0] for path in tmp_path.glob("*.safetensors")] == ["fit"]
+
+
 def test_more_than_a_megabyte_is_refused_before_the_training(images, at):
     many = data.dataset("many", "test", at.test.x[:1].expand(300_000, -1, -1, -1), torch.zeros(300_000).long(), 10)
     endless = replace(CONFIG, training=replace(CONFIG.training, classifier=None))
@@ -104,3 +114,14 @@ def test_images_too_small_for_lpips_are_refused_before_anything_is_trained():
     measure.probe(small.x, basis, {0.25: score}, small)
     with pytest.raises(UsageError, match="28 x 28 pixels: this measure needs at least 31 x 31; set lpips to false"):
         measure.probe(small.x, basis, {0.25: score}, small, {"features.0.weight": torch.zeros(1)})
+
+
+def test_what_nets_have_computed_is_known_by_their_weights(at):
+    def print_of(basis, weights):
+        return measure.probe(at.x, basis, at.scores, at.test, weights=weights).fingerprint
+
+    rounded = at.basis * (1 + 1e-6)
+    assert print_of(at.basis, []) != print_of(rounded, [])
+    assert print_of(at.basis, [torch.ones(3)]) == print_of(rounded, [torch.ones(3)])
+    assert print_of(at.basis, [torch.ones(3)]) != print_of(at.basis, [torch.zeros(3)])
+    assert print_of(at.basis, [torch.ones(3)]) != print_of(at.basis[..., :2], [torch.ones(3)])

@@ -47,7 +47,6 @@ COLOUR = (
     "imagenet64",
     "retinamnist",
 )  # all others are grey
-GALLERY = 6  # nets of chapter 04 that train again for their pictures, at most: standard, two by PGD, three penalised
 RECONSTRUCTED = 32  # pixels a side
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -296,8 +295,6 @@ def _off_manifold(P: OffManifold) -> Iterator[Training]:
     yield Training("no objective", P.classifier, shape, P.n, P.repetitions)
     released = passes("PGD as released", steps)
     yield Training("PGD as released", P.classifier, shape, P.n, len(P.released), released)
-    shown = (3 * passes("gradient norm", steps) + 2 * passes("PGD", steps) + 1) / GALLERY
-    yield Training("gallery", P.classifier, shape, P.n, GALLERY, shown)
     for config in (P.distractor_net, P.distractor_robust):
         yield net("distractor", config, grey(28, 2), P.distractor_n, P.distractor_repetitions)
 

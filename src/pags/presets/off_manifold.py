@@ -40,8 +40,10 @@ class OffManifold:
     sigma: float = SIGMA  # noise level of the score, in pixel units
     sigmas: tuple[float, ...] = sizes((), (), (0.125, 0.5), (0.125, 0.5))  # and others
     search: score.Config = SEARCH  # of the exact score, on strokes
-    denoiser: denoise.Config = DENOISER  # gives the score of all other images
-    classifier: classify.Config = NET_A
+    denoiser: denoise.Config = vary(  # gives the score of all other images
+        DENOISER, schedule={"epochs": sizes(4, 12, 20, 200), "drops": sizes((3,), (8, 11), (14, 18), (140, 180))}
+    )
+    classifier: classify.Config = vary(NET_A, augment=sizes(False, False, True, True))
     gradient_norm: tuple[float, ...] = sizes(
         (0.1, 1.0, 10.0, 30.0, 100.0),
         (0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 1000.0),
@@ -52,7 +54,7 @@ class OffManifold:
     smoothness: tuple[float, ...] = sizes(
         (0.1, 1.0, 10.0, 100.0, 300.0),
         (0.01, 0.1, 1.0, 10.0, 100.0, 300.0, 1000.0),
-        (0.1, 1.0, 10.0),
+        (0.1, 1.0, 10.0, 100.0),
         logspace(-4, 4, 30),
     )
     smoothness_slow: float = sizes(100.0, 30.0, 3.0, 10.0)
