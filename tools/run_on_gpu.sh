@@ -9,9 +9,10 @@
 # file that gets one line per chapter). Executed notebooks and results end up in build/, as with `pags run`.
 #
 # MEASURES holds the artifacts of trainings that were finished: weights, or what was measured of a net whose weights are
-# not kept; those of more than LARGEST (2000000) bytes stay out. It is unpacked first, if it is there, and packed at the
-# end, whatever that is: a run that was cut off goes on with the next training, on any machine that has this file. What
-# ends it in time is LIMIT or Ctrl-C; a machine that vanishes takes along what was made since the start.
+# not kept. Those of more than LARGEST (2000000) bytes stay out, but for autoencoders and denoisers: what was measured
+# with them is of no use without them. It is unpacked first, if it is there, and packed at the end, whatever that is: a
+# run that was cut off goes on with the next training, on any machine that has this file. What ends it in time is LIMIT
+# or Ctrl-C; a machine that vanishes takes along what was made since the start.
 #
 # With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES, and the
 # name of its commit (PAGS_COMMIT), which the runs record; the first time `make setup` follows. DATA_DIR is a path over

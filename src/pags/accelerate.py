@@ -2,8 +2,8 @@
 
 Images lie channels last, passes may run in bfloat16 (parameters and their updates stay in float32), and random numbers,
 dropout's among them, come from generators of the device that are set once an epoch (by `difference` once a step). The
-order of the examples is that of a CPU. Two runs differ in roundings: kernels are chosen by speed, and some add in any
-order.
+order of the examples is that of a CPU. Two trainings differ in roundings: kernels are chosen by speed, and some add in
+any order.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from pags.randomness import epoch_seed
 
-# For all that is measured of a net, by everybody who imports this: TF32 costs a decoder's tangents a tenth.
+# For all that is measured of a net, by everybody who imports this: TF32 costs a decoder's tangents a tenth, and images
+# that a decoder draws again must be the same to the bit, as what is trained on them is looked up by their content.
 torch.backends.cudnn.allow_tf32 = False
+torch.backends.cudnn.deterministic = True
 
 
 def prepare(net: nn.Module, data: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
@@ -50,10 +52,10 @@ def passes(device: torch.device, *, half: bool) -> Iterator[None]:
 def loop(device: torch.device) -> Iterator[None]:
     """Around a training: the fastest kernels, TF32 where passes are in float32, and generators put back at the end."""
     cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.allow_tf32
-    cudnn.benchmark = cudnn.allow_tf32 = True
+    before = cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic
+    cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic = True, True, False
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
-        cudnn.benchmark, cudnn.allow_tf32 = before
+        cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic = before

@@ -11,11 +11,14 @@ from pags.errors import PagsError, UsageError
 from pags.files import locked, write_atomically
 
 NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
+# What is measured with these nets is known by their weights: trained again elsewhere, they would not lead to it.
+NEEDED = {f"pags.{name}" for name in ("vae.fit", "autoencoder.fit", "deep_autoencoder.fit", "denoise.fit")}
 
 
 def pack(path: Path, *, largest: int | None = None, directory: Path | None = None) -> int:
     """Write all whole artifacts of `directory` (build/artifacts), each of at most `largest` bytes, into a tar file.
 
+    Autoencoders and denoisers are in it whatever their size, for runs that go on with what was measured by them.
     Returns how many; one that is damaged is left out, and said. An earlier tar file is replaced; UsageError for a file
     that is none. PagsError where there is no artifact, or no space.
     """
@@ -23,7 +26,9 @@ def pack(path: Path, *, largest: int | None = None, directory: Path | None = Non
         raise UsageError(f"{path} is there and holds no packed artifacts: name another file")
     directory = directory or paths.ARTIFACTS
     found = sorted(directory.glob("*.safetensors"))
-    small = [file for file in found if largest is None or file.stat().st_size <= largest]
+    small = [
+        file for file in found if largest is None or file.stat().st_size <= largest or artifacts.maker(file) in NEEDED
+    ]
     whole = [file for file in small if artifacts.whole(file)]
     for file in sorted(set(small) - set(whole)):
         progress.say(f"{file} is damaged: left out")

@@ -209,6 +209,13 @@ def seconds(path: Path) -> float:
     return 0.0
 
 
+def maker(path: Path) -> str | None:
+    """Module and name of what made the artifact at `path`; None where that cannot be read."""
+    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["recipe"])["maker"]
+    return None
+
+
 _spent = 0.0  # by this process on the artifacts that it has made
 
 

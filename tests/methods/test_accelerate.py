@@ -141,11 +141,12 @@ def test_a_net_without_convolutions_stays_as_it_is():
     assert y.shape == (3,)
 
 
-def test_trainings_use_tf32_and_what_is_measured_of_nets_does_not():
-    cudnn = torch.backends.cudnn
-    assert not cudnn.allow_tf32
+def test_trainings_are_fast_and_what_is_measured_of_nets_is_exact_and_repeats():
+    def settings():
+        cudnn = torch.backends.cudnn
+        return cudnn.allow_tf32, cudnn.benchmark, not cudnn.deterministic
+
+    assert settings() == (False, False, False)
     with accelerate.loop(torch.device("cpu")):
-        assert cudnn.allow_tf32
-        assert cudnn.benchmark
-    assert not cudnn.allow_tf32
-    assert not cudnn.benchmark
+        assert settings() == (True, True, True)
+    assert settings() == (False, False, False)

@@ -1,5 +1,6 @@
 """Artifacts travel: what arrives is what was made, whole, and nothing else gets in."""
 
+import importlib
 import io
 import tarfile
 from dataclasses import dataclass
@@ -54,6 +55,14 @@ def test_measures_travel_without_weights(made, tmp_path):
     assert archive.pack(tmp_path / "small.tar", largest=5000, directory=made) == 1
     assert archive.unpack(tmp_path / "small.tar", directory=tmp_path / "there") == (1, 0)
     assert (tmp_path / "there" / names(tmp_path / "there")[0]).stat().st_size <= 5000
+
+
+def test_nets_by_which_is_measured_travel_whatever_their_size(made, tmp_path, monkeypatch):
+    for name in archive.NEEDED:
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
+    monkeypatch.setattr(archive, "NEEDED", {f"{__name__}.draw"})
+    assert archive.pack(tmp_path / "all.tar", largest=10, directory=made) == 2
 
 
 def test_a_damaged_artifact_stays_behind(made, tmp_path, capsys):

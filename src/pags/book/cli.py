@@ -294,7 +294,12 @@ def archives() -> None:
 
 @archives.command()
 @click.argument("file", type=FILE)
-@click.option("--largest", type=click.IntRange(1), metavar="BYTES", help="Leave out what is larger (default: nothing).")
+@click.option(
+    "--largest",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="Leave out what is larger (default: nothing), but never autoencoders and denoisers.",
+)
 def pack(file, largest) -> None:
     """Write what lies in build/artifacts into one tar file."""
     from pags import archive

@@ -3,7 +3,7 @@
 A training of n images for so many epochs, each step worth so many plain ones (a forward pass, and a backward pass to
 the parameters), takes what its arithmetic takes at the rate of a ResNet18, or what starting its kernels takes if that
 is longer. A schedule that a small loss may end counts in full. Everything else that a chapter does is one number for
-all. The gradient penalty counts as a double backward pass, which is the upper bound. Expect a factor of two.
+all. Expect a factor of two.
 """
 
 import functools
@@ -28,9 +28,9 @@ from pags.train import Schedule
 
 PRINTED = ("gpu", "paper")  # presets whose estimate is printed before they run
 RESNET = 20_000  # images of CIFAR-10 that train a plain ResNet18 in a second on one H100: bfloat16, channels last
-PENALISED = 3700  # the same with the gradient penalty by double backward
+PENALISED = 5200  # the same with the gradient penalty by a difference, on one H200
 PROCESSES = 2.7  # how much faster several processes on one GPU are, where starting kernels is the limit
-BESIDE = 2.0  # the same where arithmetic is: eight ResNet18s trained with 40,000 images a second on one H200
+BESIDE = 2.0  # the same where arithmetic is: eight ResNet18s trained with 43,000 images a second on one H200
 IN_STEP = 8.0  # how much faster nets are that train in step, where starting kernels is the limit
 START = 0.7e-3  # seconds that a step takes besides its layers
 LAYER = 45e-6  # and for each layer, there and back

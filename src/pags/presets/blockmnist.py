@@ -30,7 +30,10 @@ class BlockMnist:
     mlp_robust: classify.Config = vary(
         mlp,
         schedule=sizes(
-            vary(ADAM, epochs=15, batch=60, lr=3e-3), vary(ADAM, epochs=12, batch=100), vary(SGD_D, epochs=40), SGD_D
+            vary(ADAM, epochs=15, batch=60, lr=3e-3),
+            vary(ADAM, epochs=12, batch=100),
+            vary(ADAM, epochs=12, batch=256),
+            SGD_D,
         ),
         budgets=(4.0,),
         pgd_steps=sizes(3, 7, 7, 20),
@@ -47,14 +50,17 @@ class BlockMnist:
     harder_robust: classify.Config = vary(
         mlp_robust,
         schedule=sizes(
-            vary(ADAM, epochs=15, batch=60, lr=3e-3), vary(ADAM, epochs=10, batch=100), vary(SGD_D, epochs=20), SGD_D
+            vary(ADAM, epochs=15, batch=60, lr=3e-3),
+            vary(ADAM, epochs=10, batch=100),
+            vary(ADAM, epochs=12, batch=256),
+            SGD_D,
         ),
     )
     lenet: classify.Config = classify.Config(
         schedule=sizes(
             vary(ADAM, epochs=30, batch=20, stop=0.02),
             vary(ADAM, epochs=12, batch=50, stop=0.01),
-            vary(SGD_D, epochs=40),
+            vary(ADAM, batch=100, stop=0.001),
             SGD_D,
         ),
         net=sizes("narrow_lenet", "lenet", "lenet", "lenet"),
@@ -65,7 +71,7 @@ class BlockMnist:
         schedule=sizes(
             vary(ADAM, epochs=30, batch=20, stop=0.02),
             vary(ADAM, epochs=6, batch=50, stop=0.01),
-            vary(SGD_D, epochs=20),
+            vary(ADAM, batch=100, stop=0.001),
             SGD_D,
         ),
         budgets=(2.0,),

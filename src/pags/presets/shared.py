@@ -27,7 +27,9 @@ NET_A = classify.Config(
     schedule=sizes(
         Schedule(epochs=4, batch=32, lr=2e-3),
         Schedule(epochs=6, batch=64, lr=2e-3),
-        Schedule(epochs=6, batch=256, lr=0.1, drops=(3, 4, 5), adam=False, momentum=0.9, weight_decay=5e-4, factor=0.3),
+        Schedule(
+            epochs=7, batch=128, lr=0.025, drops=(4, 5, 6), adam=False, momentum=0.9, weight_decay=5e-4, factor=0.3
+        ),
         SGD_A,
     ),
     net=sizes("narrow_mlp", "narrow_lenet", "small_resnet18", "small_resnet18"),
