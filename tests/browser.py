@@ -4,20 +4,35 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pags import machine
 from pags.book import gates, printing
 from pags.errors import PagsError
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WINDOW = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-# What a page says is the same in both colour schemes; what can be read is not.
-RULES = {"light": None, "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}}}
+# What a page says and does is the same in both colour schemes; what can be read is not.
+CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 TYPESET = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
+# Of the words of code, which are most of a page's elements, the first of each kind in each kind of place stays marked:
+# the others have its colours.
+THIN = """() => {
+  const seen = new Set();
+  for (const word of document.querySelectorAll(".highlight pre span[class]")) {
+    const places = [...Array(4)].reduce((all) => [...all, all.at(-1)?.parentElement], [word]);
+    const kind = places.map((one) => one?.className).join("/") + word.closest(".cell_output, .admonition")?.className;
+    if (seen.has(kind) && !word.firstElementChild) word.replaceWith(word.textContent);
+    seen.add(kind);
+  }
+}"""
+THEME = "document.documentElement.dataset.theme"
+SWITCH = "document.querySelector('.theme-switch-button').click()"
 
 
 def chromium() -> str:
@@ -51,17 +66,25 @@ def served(directory: Path) -> Iterator[str]:
 def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
     """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme.
 
-    A page that is wider than a phone's window is a complaint, too.
+    A page that is wider than a phone's window is a complaint, too. As many browsers as there are cores share the pages.
     """
+    names = names or [name for name in gates.page_names(directory) if not _forwards(directory / name)]
+    workers = min(machine.cores(), len(names))
+    with served(directory) as base, ThreadPoolExecutor(workers) as pool:
+        found = dict(
+            pair for part in pool.map(_visited, [(base, names[i::workers]) for i in range(workers)]) for pair in part
+        )
+    return [f"{name} {complaint}" for name in names for complaint in found[name]]
+
+
+def _visited(share: tuple[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """The complaints about each of some pages, by a browser of their own."""
     from playwright.sync_api import sync_playwright
 
-    names = names or [name for name in gates.page_names(directory) if not _forwards(directory / name)]
-    found = []
-    with served(directory) as base, sync_playwright() as playwright:
+    base, names = share
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        for scheme in ("light", "dark"):
-            for name in names:
-                found += [f"{name} ({scheme}): {complaint}" for complaint in _visit(browser, base, name, scheme)]
+        found = [(name, _visit(browser, base, name)) for name in names]
         browser.close()
     return found
 
@@ -105,10 +128,8 @@ def _forwards(path: Path) -> bool:
     return 'http-equiv="refresh"' in path.read_text(encoding="utf-8")[:1000].lower()
 
 
-def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    context = browser.new_context(color_scheme=scheme, viewport=WINDOW, reduced_motion="reduce")
+def _visit(browser, base: str, name: str) -> list[str]:
+    context = browser.new_context(color_scheme="light", viewport=WINDOW, reduced_motion="reduce")
     context.route(lambda url: not url.startswith(base), lambda route: route.abort())
     page, found = context.new_page(), []
     page.on("console", lambda message: found.append(_said(message)) if message.type == "error" else None)
@@ -118,13 +139,31 @@ def _visit(browser, base: str, name: str, scheme: str) -> list[str]:
         page.goto(base + name, wait_until="networkidle")
         page.evaluate(TYPESET)
         heard = list(dict.fromkeys(found))  # axe-core itself asks for style sheets at wrong addresses
-        heard += [_violation(violation) for violation in Axe().run(page, options=RULES[scheme]).response["violations"]]
+        page.evaluate(THIN)
+        heard += _violations(page)
+        light = [f"(light): {complaint}" for complaint in heard]
+        heard = []
+        page.emulate_media(color_scheme="dark")
+        if page.evaluate(THEME):  # a page of the book: from automatic by light to dark
+            for _ in range(2):
+                if page.evaluate(THEME) != "dark":
+                    page.evaluate(SWITCH)
+            if page.evaluate(THEME) != "dark":
+                heard.append("its switch does not lead to dark")
+        heard += _violations(page, CONTRAST)
         page.set_viewport_size(PHONE)
         if (excess := page.evaluate(EXCESS)) > 0:
-            heard.append(f"{excess} px wider than a phone's window")
-        return heard
+            light.append(f"(light): {excess} px wider than a phone's window")
+        return light + [f"(dark): {complaint}" for complaint in heard]
     finally:
         context.close()
+
+
+def _violations(page, options: dict | None = None) -> list[str]:
+    """What axe-core finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [_violation(violation) for violation in Axe().run(page, options=options).response["violations"]]
 
 
 def _violation(violation: dict) -> str:
