@@ -22,14 +22,14 @@ book: steps
 test: steps
 	$(call step,set-up,$(MAKE) setup)
 	$(call step,lint,$(MAKE) lint)
-	$(call step,tests,$(BIN)/pytest -m "not slow" -n $(WORKERS))
-	$(call step,book,$(BIN)/pytest -m slow)
+	$(call step,tests,$(BIN)/pytest -m "not book" -n $(WORKERS))
+	$(call step,book,$(BIN)/pytest -m book)
 
-# Everything that takes less than three minutes.
+# The same without what takes long by itself.
 check: steps
 	$(call step,set-up,$(MAKE) setup)
 	$(call step,lint,$(MAKE) lint)
-	$(call step,tests,$(BIN)/pytest -m "not slow" -n $(WORKERS))
+	$(call step,tests,$(BIN)/pytest -m "not slow and not book" -n $(WORKERS))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import pytest
 from pags import paths
 from pags.book import chapters, gates
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.book
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}

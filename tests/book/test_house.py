@@ -299,8 +299,8 @@ def test_make_needs_nothing_but_python():
     ("target", "steps"),
     [
         ("book", ["setup", "pags run", "pags build"]),
-        ("test", ["setup", "lint", 'pytest -m "not slow" -n', "pytest -m slow"]),
-        ("check", ["lint", '"not slow"']),
+        ("test", ["setup", "lint", 'pytest -m "not book" -n', "pytest -m book"]),
+        ("check", ["lint", '"not slow and not book"']),
         ("lint", ["ruff check .", "ruff format --check", "bin/mypy", "lint_chapters.py"]),
     ],
 )
