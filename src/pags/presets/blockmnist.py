@@ -52,7 +52,7 @@ class BlockMnist:
         schedule=sizes(
             vary(ADAM, epochs=15, batch=60, lr=3e-3),
             vary(ADAM, epochs=10, batch=100),
-            vary(ADAM, epochs=12, batch=256),
+            vary(ADAM, epochs=40, batch=256),
             SGD_D,
         ),
     )
