@@ -15,7 +15,7 @@ import sphinx
 from bs4 import BeautifulSoup
 
 from pags import artifacts, files, paths, presets
-from pags.book import build, chapters, dress, figures, origin, printing, results, scoreboard, status
+from pags.book import build, chapters, dress, figures, origin, printing, results, runs, scoreboard, status
 from pags.errors import PagsError, UsageError
 
 RESULT = {"schema": 1, "chapter": "01_good", "artifacts": [], "versions": {}, "data": {"strokes": "all 0123"}}
@@ -406,15 +406,15 @@ def test_one_damaged_file_is_named_with_its_remedy_in_its_row_only(house, capfd,
 def test_a_page_beside_the_results_of_another_run_is_noticed(executed):
     path = files_of((paths.EXECUTED, paths.RESULTS))
     notebook = nbformat.read(path["notebook"], as_version=4)
-    notebook.metadata["pags"] = {"results": build.fingerprint(path["results"])}
+    notebook.metadata["pags"] = {"results": runs.fingerprint(path["results"])}
     nbformat.write(notebook, path["notebook"])
-    assert build.page("01_good", path["notebook"])[1][0]["preset"] == "quick"
+    assert runs.page("01_good", path["notebook"])[1][0]["preset"] == "quick"
     for change in (lambda file: file.write_text(file.read_text() + "\n"), lambda file: file.unlink()):
         change(path["results"])
         with pytest.raises(
             PagsError, match="are not of the same run: make both again with `pags run 01_good --preset q"
         ):
-            build.page("01_good", path["notebook"])
+            runs.page("01_good", path["notebook"])
         assert "are not of the same run" in status.table().splitlines()[1]
 
 
@@ -427,9 +427,9 @@ def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house
 
 def test_a_published_chapter_serves_where_none_was_run_here(house):
     put(paths.PUBLISHED, paths.PUBLISHED, "standard", date="2024-01-01")
-    best = build.executed("01_good", "best")
+    best = runs.executed("01_good", "best")
     assert best == paths.PUBLISHED / "standard" / "01_good.ipynb"
-    assert build.result_files("01_good", best)[0]["preset"] == "standard"
+    assert runs.result_files("01_good", best)[0]["preset"] == "standard"
     source = build.assemble(house / "work" / "source", "standard")
     assert "run on **2024-01-01**" in (source / "chapters" / "01_good.ipynb").read_text()
     put(paths.EXECUTED, paths.RESULTS, "standard", date="2025-02-02")

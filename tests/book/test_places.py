@@ -6,7 +6,7 @@ import nbformat
 import nbformat.v4 as nb
 import pytest
 
-from pags.book import build, claims, figures, places
+from pags.book import claims, figures, places, runs
 
 CHAPTER = "03_tangent_fractions"
 
@@ -72,7 +72,7 @@ KNOWN = {
 
 @pytest.mark.parametrize(("chapter", "metric"), KNOWN)
 def test_places_that_we_know(chapter, metric):
-    page = nbformat.read(build.executed(chapter, "quick"), as_version=4)
+    page = nbformat.read(runs.executed(chapter, "quick"), as_version=4)
     metrics = [name for claim in claims.load() if claim.chapter == chapter for name in claim.metrics]
     assert places.mark(page, chapter, metrics)[chapter, metric][0] == KNOWN[chapter, metric]
 
@@ -93,7 +93,7 @@ def test_a_metric_leads_to_the_next_figure_of_its_section_else_to_the_heading():
 
 @pytest.mark.parametrize("chapter", sorted({claim.chapter for claim in claims.load()}))
 def test_every_claim_of_the_book_has_a_place_in_its_chapter_before_what_is_told_of_it(chapter):
-    page = nbformat.read(build.executed(chapter, "quick"), as_version=4)
+    page = nbformat.read(runs.executed(chapter, "quick"), as_version=4)
     ledger = [claim for claim in claims.load() if claim.chapter == chapter]
     found = places.mark(page, chapter, [name for claim in ledger for name in claim.metrics])
     assert [claim.id for claim in ledger if not any((chapter, name) in found for name in claim.metrics)] == []

@@ -7,7 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from pags import paths
-from pags.book import build, chapters, figures, gates, scoreboard
+from pags.book import build, chapters, figures, gates, runs, scoreboard
 
 NOTEBOOKS = sorted(paths.PUBLISHED.glob("*/*.ipynb"))
 
@@ -26,7 +26,7 @@ def test_a_published_chapter_passed_its_gates_and_has_its_results(path):
     assert gates.executed(nbformat.read(path, as_version=4)) == []
     assert gates.result(path.with_suffix(".json")) == []
     assert path.with_suffix(".run.json").exists()
-    build.page(path.stem, path)  # not damaged, and of one run
+    runs.page(path.stem, path)  # not damaged, and of one run
 
 
 def test_no_result_is_published_without_its_notebook():

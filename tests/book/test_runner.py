@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from pags import machine, paths, sweep
-from pags.book import build, chapters, results, runner, status
+from pags.book import chapters, results, runner, runs, status
 from pags.errors import PagsError, UsageError
 from pags.files import place
 
@@ -302,7 +302,7 @@ written.with_name("01_good.run.json").write_text("{}")
     )
     assert run("1") == []
     page = paths.EXECUTED / "quick" / "01_good.ipynb"
-    assert build.page("01_good", page)[1][0]["parameters"]["seed"] == 0
+    assert runs.page("01_good", page)[1][0]["parameters"]["seed"] == 0
 
     def some(moves):
         place(dict(list(moves.items())[:moved]))
@@ -313,9 +313,9 @@ written.with_name("01_good.run.json").write_text("{}")
         with pytest.raises(Killed):
             run("1", seed=7)
     with pytest.raises(PagsError, match="are not of the same run: make both again with `pags run 01_good --preset q"):
-        build.page("01_good", page)
+        runs.page("01_good", page)
     assert run("1", seed=7) == []
-    assert build.page("01_good", page)[1][0]["parameters"]["seed"] == 7
+    assert runs.page("01_good", page)[1][0]["parameters"]["seed"] == 7
 
 
 def test_what_killed_runs_have_left_goes_with_the_next_run(house):

@@ -6,10 +6,10 @@ import browser
 import nbformat.v4 as nb
 import pytest
 
-from pags.book import build, chapters, exercises, plain, slides
+from pags.book import chapters, exercises, plain, runs, slides
 from pags.errors import PagsError, UsageError
 
-SHOWN = [chapter for chapter in chapters.names() if build.executed(chapter, "quick")]
+SHOWN = [chapter for chapter in chapters.names() if runs.executed(chapter, "quick")]
 KNOWN = plain.names()
 
 
@@ -20,7 +20,7 @@ def elsewhere():
 
 @pytest.mark.parametrize("chapter", SHOWN)
 def test_a_deck_has_twelve_to_twenty_slides_with_figures_conclusions_and_exercises(chapter, elsewhere):
-    notebook, _ = build.page(chapter, build.executed(chapter, "quick"))
+    notebook, _ = runs.page(chapter, runs.executed(chapter, "quick"))
     deck = slides.deck(notebook, exercises.read(chapter), KNOWN, elsewhere)
     played = chapter == "08_laboratory"  # its one figure is for hands, not for a screen on the wall
     assert (6 if played else slides.LEAST) <= len(deck) <= slides.MOST

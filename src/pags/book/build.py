@@ -3,7 +3,6 @@
 A build takes place beside the book that stands; only a build that passed every gate replaces it.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -13,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import nbformat
@@ -28,19 +27,19 @@ from pags.book import (
     exercises,
     front,
     gates,
-    origin,
     places,
     printing,
     results,
+    runs,
     scoreboard,
     study,
     terminal,
 )
 from pags.book.editions import Edition
+from pags.book.status import markdown as table_of_runs
 from pags.errors import PagsError, UsageError
-from pags.files import locked, reading, remove_abandoned, replace_directory, restore_directory
+from pags.files import locked, remove_abandoned, replace_directory, restore_directory
 
-BEST = "best"  # in place of a preset: each chapter's largest
 MOST = 4  # changes since a run that the box under a title names
 MATHJAX = ("tex-mml-chtml.js", "output/chtml", "input", "a11y", "sre", "ui")  # what a page may ask for
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
@@ -77,8 +76,8 @@ def build(
     """
     if release and changed:
         raise UsageError("a release shows no run with changed settings: leave out --release or --changed")
-    if preset not in (*PRESETS, BEST):
-        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, BEST))}")
+    if preset not in (*PRESETS, runs.BEST):
+        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, runs.BEST))}")
     target = editions.folder(edition)
     work = paths.BUILD / "running" / target.name
     remove_abandoned(work.parent)
@@ -113,7 +112,7 @@ def assemble(
     """
     shutil.copytree(paths.BOOK, source)
     ledger = claims.load()
-    read = read_chapters(listed_chapters(source / "_toc.yml"), preset, changed=changed)
+    read = runs.read(listed_chapters(source / "_toc.yml"), preset, changed=changed)
     stale = [f"{one.chapter} ({one.preset}), changed since: {', '.join(one.changes)}" for one in read if one.changes]
     if release and stale:
         raise PagsError("\n  ".join(["pages that earlier code made are no release; run their chapters again", *stale]))
@@ -152,90 +151,9 @@ def assemble(
     return source
 
 
-class Executed(NamedTuple):
-    """A chapter as it was executed: its notebook, (results, run record), and what of its code has changed since."""
-
-    chapter: str
-    preset: str
-    notebook: nbformat.NotebookNode
-    files: tuple[dict, dict]
-    changes: list[str]
-
-
-def read_chapters(listed: Sequence[str], preset: str, *, changed: bool = False) -> list[Executed]:
-    """The chapters as executed at `preset`; PagsError names all that are missing, or all that cannot be used."""
-    found = {chapter: path for chapter in listed if (path := executed(chapter, preset, changed=changed))}
-    if missing := [chapter for chapter in listed if chapter not in found]:
-        words = " ".join(missing)
-        raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
-    read, complaints = [], []
-    for chapter, path in found.items():
-        try:
-            notebook, files = page(chapter, path)
-        except PagsError as error:
-            complaints.append(str(error))
-            continue
-        if files[0].get("parameters", {}).get("overrides") and not changed:
-            complaints.append(f"{path} is a run with changed settings: run the chapter again, or build with --changed")
-        read.append(Executed(chapter, path.parent.name, notebook, files, origin.changes(chapter, notebook, files[0])))
-    if complaints:
-        raise PagsError("\n  ".join(["the book stays as it was", *complaints]))
-    return read
-
-
 def listed_chapters(toc: Path) -> list[str]:
     """The chapters that the table of contents names, as `chapters/<id>`, in its order."""
     return re.findall(r"^\s*-?\s*file:\s*chapters/(\w+)\s*$", toc.read_text(encoding="utf-8"), re.MULTILINE)
-
-
-def executed(chapter: str, preset: str, *, changed: bool = False) -> Path | None:
-    """The executed notebook: the one run here, else the published one, else None; at "best" of the largest preset.
-
-    With `changed`, a run with changed settings comes before both.
-    """
-    some = reversed(PRESETS) if preset == BEST else (preset,)
-    where = [paths.CHANGED / "executed"] * changed + [paths.EXECUTED, paths.PUBLISHED]
-    candidates = [place / one / f"{chapter}.ipynb" for one in some for place in where]
-    return next((place for place in candidates if place.exists()), None)
-
-
-def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, dict]]:
-    """An executed notebook with its results and run record; PagsError names the file that cannot be used, and why."""
-    try:
-        with reading(path):
-            text = path.read_text(encoding="utf-8")
-        notebook = nbformat.v4.reads(text)
-        nbformat.validate(notebook, version=4)
-    except PagsError:
-        raise
-    except Exception as error:  # nbformat stumbles over what is no notebook in many ways
-        raise results.damaged(path, error) from error
-    files = result_files(chapter, path)
-    stamp = notebook.metadata.get("pags", {}).get("results")
-    if stamp and stamp != fingerprint(result_path(chapter, path)):
-        raise PagsError(
-            f"{path} and {result_path(chapter, path)} are not of the same run: "
-            f"make both again with `pags run {chapter} --preset {path.parent.name}`"
-        )
-    return notebook, files
-
-
-def result_path(chapter: str, notebook: Path) -> Path:
-    """Where the results of an executed notebook lie."""
-    beside = {paths.EXECUTED: paths.RESULTS, paths.CHANGED / "executed": paths.CHANGED / "results"}
-    whole = next((beside[place] for place in beside if notebook.is_relative_to(place)), paths.PUBLISHED)
-    return whole / notebook.parent.name / f"{chapter}.json"
-
-
-def fingerprint(path: Path) -> str:
-    """What an executed notebook says of the results file that was made with it; "none" where there is no file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
-
-
-def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:
-    """Results and run record beside an executed notebook; empty where they are missing. PagsError: damaged."""
-    path = result_path(chapter, notebook)
-    return results.load(path) if path.exists() else {}, results.record(path)
 
 
 def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed: Sequence[str] = ()) -> str:
@@ -250,7 +168,7 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
         "device": result.get("parameters", {}).get("device"),
         "seed": result.get("parameters", {}).get("seed"),
         **spent(run, notebook.metadata.get("papermill", {}).get("duration")),
-        "run on": day(notebook, run),
+        "run on": runs.day(notebook, run),
     }
     line = " · ".join(
         f"{name} **{results.plain(str(value))}**" for name, value in facts.items() if value not in (None, "")
@@ -262,11 +180,6 @@ def status(notebook: nbformat.NotebookNode, files: tuple[dict, dict], *, changed
         more = [f"{len(changed) - MOST} more modules"] if len(changed) > MOST else []
         line += f"Changed since: {', '.join(named + more)}."
     return f":::{{div}} pags-status\n{line}\n:::"
-
-
-def day(notebook: nbformat.NotebookNode, run: Mapping[str, Any]) -> str:
-    """The day of a run, as year-month-day; "" where nothing says it."""
-    return str(run.get("date") or notebook.metadata.get("papermill", {}).get("end_time") or "")[:10]
 
 
 def spent(run: Mapping[str, Any], seconds: float | None) -> dict[str, str]:
@@ -288,10 +201,8 @@ def spent(run: Mapping[str, Any], seconds: float | None) -> dict[str, str]:
 def append_status(page: Path, preset: str | None) -> None:
     """Put the table of all runs below what the page says, if the book has such a page; of one `preset`, if given."""
     if page.exists():
-        from pags.book import status as runs  # it asks this module what was executed
-
         text = page.read_text(encoding="utf-8").strip()
-        page.write_text(f"{text}\n\n{runs.markdown(preset)}\n", encoding="utf-8")
+        page.write_text(f"{text}\n\n{table_of_runs(preset)}\n", encoding="utf-8")
 
 
 def config(source: Path) -> dict:

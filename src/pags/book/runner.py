@@ -21,7 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from pags import machine, paths
-from pags.book import build, chapters, gates, results, terminal
+from pags.book import chapters, gates, results, runs, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import explained, locked, place, reason, remove_abandoned, write_atomically
 
@@ -224,7 +224,7 @@ def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
     )
     made = written(job, work)
     notebook = cleaned(notebook)
-    notebook.metadata["pags"] = {"results": build.fingerprint(made / f"{job.chapter}.json")}
+    notebook.metadata["pags"] = {"results": runs.fingerprint(made / f"{job.chapter}.json")}
     path = work / "clean.ipynb"
     with explained(path):
         nbformat.write(notebook, path)

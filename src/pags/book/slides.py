@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from pags.book import build, chapters, exercises, figures, plain
+from pags.book import chapters, exercises, figures, plain, runs
 from pags.errors import PagsError, UsageError
 from pags.files import explained
 
@@ -109,10 +109,10 @@ def write(directory: Path, preset: str = "quick") -> Path:
         (directory / "deck.css").write_text(STYLE, encoding="utf-8")
     known, elsewhere, made = plain.names(), statements(), []
     for chapter in chapters.names():
-        path = build.executed(chapter, preset)
+        path = runs.executed(chapter, preset)
         if path is None:
             raise PagsError(f"not executed at preset {preset}: {chapter}; run: pags run {chapter} --preset {preset}")
-        notebook, _ = build.page(chapter, path)
+        notebook, _ = runs.page(chapter, path)
         deck_ = deck(notebook, exercises.read(chapter), known, elsewhere)
         (directory / f"{chapter}.html").write_text(page(deck_), encoding="utf-8")
         made.append((chapter, deck_))

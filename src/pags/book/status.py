@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from pags import PRESETS, paths
-from pags.book import build, chapters, claims, origin, scoreboard, terminal
+from pags.book import chapters, claims, origin, runs, scoreboard, terminal
 from pags.book.page import stacked_table
 from pags.errors import PagsError
 
@@ -55,7 +55,7 @@ def table() -> str:
 def markdown(preset: str | None = None) -> str:
     """The ordinary runs as a table of HTML, of one `preset` if it is given; "best" is the largest of each chapter."""
     shown = [row for row in rows(changed=False) if row.result]
-    if preset == build.BEST:
+    if preset == runs.BEST:
         shown = list({row.chapter: row for row in shown}.values())
     elif preset:
         shown = [row for row in shown if row.preset == preset]
@@ -101,11 +101,11 @@ def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool
     failed = paths.CHANGED / "failed" if changed else paths.FAILED
     if (failed / preset / f"{chapter}.ipynb").exists():
         places.append("failed last, with changed settings" if changed else "failed last")
-    path = build.executed(chapter, preset, changed=changed)
+    path = runs.executed(chapter, preset, changed=changed)
     if path is None or not places or (changed and not path.is_relative_to(paths.CHANGED)):
         return Row(chapter, preset, where=tuple(places)) if places else None
     try:
-        notebook, (result, run) = build.page(chapter, path)
+        notebook, (result, run) = runs.page(chapter, path)
     except PagsError as error:
         return Row(chapter, preset, where=tuple(places), verdicts=str(error))
     if changed:
@@ -115,7 +115,7 @@ def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool
     return Row(
         chapter,
         preset,
-        build.day(notebook, run),
+        runs.day(notebook, run),
         terminal.duration(seconds) if seconds else "",
         terminal.duration(run["seconds_to_make"]) if run.get("cached") and run.get("seconds_to_make") else "",
         tuple(places),
