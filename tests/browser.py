@@ -16,7 +16,7 @@ from pags.errors import PagsError
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WINDOW = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-# What a page says and does is the same in both colour schemes; what can be read is not.
+# What a page says is the same in both colour schemes; what can be read is not.
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 TYPESET = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
@@ -32,7 +32,7 @@ THIN = """() => {
   }
 }"""
 THEME = "document.documentElement.dataset.theme"
-SWITCH = "document.querySelector('.theme-switch-button').click()"
+SWITCH = "document.querySelector('.theme-switch-button')?.click()"
 
 
 def chromium() -> str:
@@ -64,12 +64,14 @@ def served(directory: Path) -> Iterator[str]:
 
 
 def complaints(directory: Path, names: list[str] | None = None) -> list[str]:
-    """Console errors, requests that leave the book or fail, and axe-core's violations, per page and colour scheme.
+    """What is wrong with each page: in light, and after its switch to dark.
 
-    A page that is wider than a phone's window is a complaint, too. As many browsers as there are cores share the pages.
+    In light console errors, requests that leave the book or fail, violations of axe-core's rules, and a page that is
+    wider than a phone's window; in dark script errors and contrast. Browsers, one a core, share the pages.
     """
-    names = names or [name for name in gates.page_names(directory) if not _forwards(directory / name)]
-    workers = min(machine.cores(), len(names))
+    if names is None:
+        names = [name for name in gates.page_names(directory) if not _forwards(directory / name)]
+    workers = max(1, min(machine.cores(), len(names)))
     with served(directory) as base, ThreadPoolExecutor(workers) as pool:
         found = dict(
             pair for part in pool.map(_visited, [(base, names[i::workers]) for i in range(workers)]) for pair in part
@@ -138,23 +140,24 @@ def _visit(browser, base: str, name: str) -> list[str]:
     try:
         page.goto(base + name, wait_until="networkidle")
         page.evaluate(TYPESET)
-        heard = list(dict.fromkeys(found))  # axe-core itself asks for style sheets at wrong addresses
+        page.set_viewport_size(PHONE)
+        excess = page.evaluate(EXCESS)
+        page.set_viewport_size(WINDOW)
+        light = list(dict.fromkeys(found))  # before axe-core, which itself asks for style sheets at wrong addresses
+        light += [f"{excess} px wider than a phone's window"] * (excess > 0)
         page.evaluate(THIN)
-        heard += _violations(page)
-        light = [f"(light): {complaint}" for complaint in heard]
-        heard = []
+        light += _violations(page)
+        found.clear()
         page.emulate_media(color_scheme="dark")
         if page.evaluate(THEME):  # a page of the book: from automatic by light to dark
             for _ in range(2):
                 if page.evaluate(THEME) != "dark":
                     page.evaluate(SWITCH)
-            if page.evaluate(THEME) != "dark":
-                heard.append("its switch does not lead to dark")
-        heard += _violations(page, CONTRAST)
-        page.set_viewport_size(PHONE)
-        if (excess := page.evaluate(EXCESS)) > 0:
-            light.append(f"(light): {excess} px wider than a phone's window")
-        return light + [f"(dark): {complaint}" for complaint in heard]
+        dark = [one for one in dict.fromkeys(found) if one.startswith("script error")]
+        if page.evaluate(THEME) not in (None, "dark"):
+            dark.append("its switch does not lead to dark")
+        dark += _violations(page, CONTRAST)
+        return [f"({scheme}): {one}" for scheme, heard in (("light", light), ("dark", dark)) for one in heard]
     finally:
         context.close()
 

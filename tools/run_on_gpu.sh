@@ -9,10 +9,11 @@
 # file that gets one line per chapter). Executed notebooks and results end up in build/, as with `pags run`.
 #
 # MEASURES holds the artifacts of trainings that were finished: weights, or what was measured of a net whose weights are
-# not kept. Those of more than LARGEST (2000000) bytes stay out, but for autoencoders and denoisers: what was measured
-# with them is of no use without them. It is unpacked first, if it is there, and packed at the end, whatever that is: a
-# run that was cut off goes on with the next training, on any machine that has this file. What ends it in time is LIMIT
-# or Ctrl-C; a machine that vanishes takes along what was made since the start.
+# not kept. Those of more than LARGEST (2000000) bytes stay out, but for generators, autoencoders and denoisers: without
+# them the rest is of no use. It is unpacked first, if it is there, and packed at the end, whatever that is: a run that
+# was cut off goes on with the next training, on any machine that has this file. (Chapters whose images a network draws
+# need the same kind of GPU: another one draws them with other roundings.) What ends it in time is LIMIT or Ctrl-C; a
+# machine that vanishes takes along what was made since the start.
 #
 # With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES, and the
 # name of its commit (PAGS_COMMIT), which the runs record; the first time `make setup` follows. DATA_DIR is a path over
@@ -33,7 +34,7 @@ if [ -n "$HOST" ]; then
     status=0
     mkdir -p build
     ssh "$HOST" "cd $(printf %q "$DIRECTORY") && { [ -x .venv/bin/pags ] || make setup; } && $command" || status=$?
-    ssh "$HOST" "cd $(printf %q "$DIRECTORY/build") && tar -c \$(ls -d executed results failed measures.tar 2>/dev/null)" |
+    ssh "$HOST" "cd $(printf %q "$DIRECTORY/build") && { ls -d executed results failed measures.tar 2>/dev/null || true; } | tar -c -T -" |
         tar -x -C build
     if [ "$MEASURES" != build/measures.tar ] && [ -f build/measures.tar ]; then
         mv build/measures.tar "$MEASURES"
@@ -65,7 +66,7 @@ for chapter in "$@"; do
     run=(pags run "$chapter" --preset "$PRESET" --device "$DEVICE" --data-dir "$DATA_DIR")
     if [ -n "$LIMIT" ]; then
         left=$((LIMIT - SECONDS))
-        run=(timeout --signal=INT --kill-after=30 "$((left > 0 ? left : 1))" "${run[@]}")
+        run=(timeout --foreground --signal=INT --kill-after=30 "$((left > 0 ? left : 1))" "${run[@]}")
     fi
     status=0
     "${run[@]}" || status=$?
@@ -73,7 +74,9 @@ for chapter in "$@"; do
     0) echo "- $chapter: done" >> "$SUMMARY" ;;
     124 | 130 | 137)
         echo "- $chapter: **cut off**" >> "$SUMMARY"
-        echo "cut off in $chapter: the same command goes on from $MEASURES" >&2
+        why="cut off"
+        if [ "$status" = 137 ]; then why="killed (did it need more memory than there is?)"; fi
+        echo "$why in $chapter: the same command goes on from $MEASURES" >&2
         exit 1
         ;;
     *)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from pags.randomness import epoch_seed
 
-# For all that is measured of a net, by everybody who imports this: TF32 costs a decoder's tangents a tenth, and images
-# that a decoder draws again must be the same to the bit, as what is trained on them is looked up by their content.
+# Importing this sets, for the whole process, how cuDNN computes outside of trainings. TF32 costs a decoder's tangents a
+# tenth. And what is trained on images that a decoder draws is looked up by their content: drawn again by the same kind
+# of GPU they are the same.
 torch.backends.cudnn.allow_tf32 = False
 torch.backends.cudnn.deterministic = True
 

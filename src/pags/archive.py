@@ -11,14 +11,15 @@ from pags.errors import PagsError, UsageError
 from pags.files import locked, write_atomically
 
 NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
-# What is measured with these nets is known by their weights: trained again elsewhere, they would not lead to it.
-NEEDED = {f"pags.{name}" for name in ("vae.fit", "autoencoder.fit", "deep_autoencoder.fit", "denoise.fit")}
+# Trainings and measures are looked up by the content of what these make; made again on a GPU, that content differs.
+GENERATORS = ("vae.fit", "generate.fit_labeller", "generate.draw", "autoencoder.fit", "deep_autoencoder.fit")
+NEEDED = {f"pags.{name}" for name in (*GENERATORS, "denoise.fit")}
 
 
 def pack(path: Path, *, largest: int | None = None, directory: Path | None = None) -> int:
     """Write all whole artifacts of `directory` (build/artifacts), each of at most `largest` bytes, into a tar file.
 
-    Autoencoders and denoisers are in it whatever their size, for runs that go on with what was measured by them.
+    Generators, autoencoders and denoisers are in it whatever their size: without them the rest is of no use.
     Returns how many; one that is damaged is left out, and said. An earlier tar file is replaced; UsageError for a file
     that is none. PagsError where there is no artifact, or no space.
     """
@@ -26,8 +27,11 @@ def pack(path: Path, *, largest: int | None = None, directory: Path | None = Non
         raise UsageError(f"{path} is there and holds no packed artifacts: name another file")
     directory = directory or paths.ARTIFACTS
     found = sorted(directory.glob("*.safetensors"))
+    makers = {file: artifacts.maker(file) for file in found}  # of a damaged one None
     small = [
-        file for file in found if largest is None or file.stat().st_size <= largest or artifacts.maker(file) in NEEDED
+        file
+        for file, maker in makers.items()
+        if largest is None or file.stat().st_size <= largest or maker is None or maker in NEEDED
     ]
     whole = [file for file in small if artifacts.whole(file)]
     for file in sorted(set(small) - set(whole)):

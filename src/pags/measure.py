@@ -1,7 +1,7 @@
 """One job that trains a net and returns what a page needs of it: numbers per image instead of weights.
 
 Axes: n images at which it is explained, s of them with a known score, d pixels, k tangent directions, m test images.
-Hundreds of large nets then need neither memory nor disk.
+Hundreds of large nets then need no memory, and no disk but for those whose weights are asked for.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ class Config:
     """A training, and the steps: `size` times an image's length, `draws` of them by a generator with the seed `noise`.
 
     With `fixed`, they are `size` long at every image. Nets with the same `noise` are moved by the same steps. With
-    `keep`, the weights stay on the disk of the machine that trained them, where `regularize.fit` is looked up.
+    `keep_weights`, the weights stay in build/artifacts of the machine that trains, as what `regularize.fit` makes.
     """
 
     training: regularize.Training
@@ -31,7 +31,7 @@ class Config:
     draws: int
     noise: int
     fixed: bool = False
-    keep: bool = False
+    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def probe(
     scores: dict[float, Tensor],
     test: data.Dataset,
     trunk: dict[str, Tensor] | None = None,
-    weights: Iterable[Tensor] = (),
+    made_by: Iterable[artifacts.Artifact] = (),
 ) -> Probe:
     """A `Probe` on the CPU with the fingerprint of its content; with a trunk (`data.alexnet`) for LPIPS, too.
 
-    With `weights`, those of the nets by which bases and scores were computed, these stand for them in the fingerprint:
-    computed again on a GPU, bases and scores differ in their last digits.
+    On a GPU `made_by`, the artifacts of the nets by which bases and scores were computed, stands for these in the
+    fingerprint: computed by another kind of GPU they differ in their last digits.
 
     UsageError for a score of one image, which leaves none for a null, or of more than there are, and for images that
     are too small to be compared; ValueError for no score, or scores of different numbers of images.
@@ -73,11 +73,14 @@ def probe(
     except ValueError as error:
         remedy = "" if trunk is None else "; set lpips to false, or take larger images"
         raise UsageError(f"{error}{remedy}") from None
+    on_gpu = train.accelerated(basis.device)
     x, basis, scores = x.cpu(), basis.cpu(), {sigma: score.cpu() for sigma, score in scores.items()}
-    computed = list(weights) or [basis, *scores.values()]
-    sizes = torch.tensor([*basis.shape, scored])
-    content = [x, sizes, torch.tensor([*scores]), *computed, test.x, test.y, *(trunk or {}).values()]
-    return Probe(x, basis, scores, test, trunk, data.fingerprint(content))
+    computed, keys = [basis, *scores.values()], ""
+    if on_gpu and (nets := list(made_by)):
+        computed = [torch.tensor([*basis.shape, scored]), *(v for net in nets for v in net.tensors.values())]
+        keys = " ".join(net.fingerprint for net in nets)
+    content = [x, torch.tensor([*scores]), *computed, test.x, test.y, *(trunk or {}).values()]
+    return Probe(x, basis, scores, test, trunk, data.fingerprint(content) + keys)
 
 
 def measures(
@@ -153,8 +156,9 @@ def fit(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train as `regularize.fit` does, to the bit: (what `measured` says of the net, {"history": per epoch}).
+    """Train as `regularize.fit` does: (what `measured` says of the net, {"history": per epoch, "kept": keys}).
 
+    The keys are those of the artifacts that hold weights which are kept; what is there already is not trained again.
     Raises PagsError, before the training, where this would be more than `LIMIT` bytes.
     """
     pairs = len(measures(at.basis)) + (at.trunk is not None) - 1 + len(outputs.OUTPUTS) * len(at.scores)
@@ -165,9 +169,10 @@ def fit(
             f"the measures of a net at {len(at.x)} explained and {len(at.test.y)} test images take {size:,} bytes, "
             f"a job may return {LIMIT:,}: use fewer images"
         )
-    if config.keep:
+    if config.keep_weights:
         trained = artifacts.cached(regularize.fit, config.training, images, seed=seed, device=device)
     else:
         weights, info = regularize.fit(config.training, images, seed=seed, device=device, checkpoint=checkpoint)
         trained = artifacts.Artifact(dict(weights), dict(info), "")
-    return measured(classify.load(trained, device), at, config), {"history": trained.info["history"]}
+    kept = [trained.fingerprint] if config.keep_weights else []
+    return measured(classify.load(trained, device), at, config), {"history": trained.info["history"], "kept": kept}

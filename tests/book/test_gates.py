@@ -229,6 +229,12 @@ def test_the_browser_passes_a_sound_page(site):
             "its switch does not lead to dark",
         ),
         (
+            "<script>document.documentElement.dataset.theme = 'light'</script>"
+            '<button type="button" class="theme-switch-button" onclick="undefined.x">x</button>',
+            None,
+            "script error: ",
+        ),
+        (
             "<style>.k { color: #999 } .kn { color: #aaa }</style>"
             '<div class="highlight"><pre><span class="k">for</span> <span class="k">while</span> '
             '<span class="kn">import</span></pre></div>',

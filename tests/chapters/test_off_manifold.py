@@ -9,7 +9,7 @@ import torch
 from pages import answers, defined
 from torch import nn
 
-from pags import data, outputs, presets, regularize, robustness, score, tangent
+from pags import PRESETS, data, outputs, presets, regularize, robustness, score, tangent
 from pags.book import regimes, results
 from pags.errors import UsageError
 
@@ -303,11 +303,16 @@ def test_in_a_s_own_curves_robustness_and_likeness_correlate_while_accuracy_is_k
     assert correlation(kept) > 0.9
 
 
-def test_both_chapters_ask_for_the_same_exact_score_and_denoiser_at_quick():
+def test_both_chapters_ask_for_the_same_exact_score_at_quick():
     ours, theirs = (presets.get(name, "quick") for name in (CHAPTER, "07_exact_score"))
     assert score.Study(ours.scored, ours.sigma, search=ours.search) == score.Study(
         theirs.n, theirs.sigmas[0], search=theirs.search
     )
     assert ours.test == 500  # as many test images as that chapter loads
-    for name in ("standard", "paper"):
-        assert presets.get(CHAPTER, name).denoiser == presets.get("07_exact_score", name).denoiser
+
+
+def test_both_chapters_train_the_same_denoiser_but_for_its_epochs_at_gpu():
+    for name in PRESETS:
+        ours, theirs = (presets.get(chapter, name).denoiser for chapter in (CHAPTER, "07_exact_score"))
+        assert replace(ours, schedule=theirs.schedule) == theirs
+        assert (ours == theirs) == (name != "gpu")

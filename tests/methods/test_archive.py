@@ -72,6 +72,13 @@ def test_a_damaged_artifact_stays_behind(made, tmp_path, capsys):
     assert f"{first} is damaged: left out" in capsys.readouterr().err
 
 
+def test_a_large_one_that_is_damaged_is_named_too(made, tmp_path, capsys):
+    large = max(made.glob("*.safetensors"), key=lambda path: path.stat().st_size)
+    large.write_bytes(large.read_bytes()[:20])
+    assert archive.pack(tmp_path / "all.tar", largest=5000, directory=made) == 1
+    assert f"{large} is damaged: left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("limit", [None, 10])
 def test_nothing_to_pack_is_said(made, tmp_path, limit):
     directory = made if limit else tmp_path / "empty"

@@ -31,7 +31,7 @@ def at():
 def test_the_measures_are_those_of_the_net_that_the_same_training_gives(images, at):
     found, info = measure.fit(CONFIG, images, at, seed=3, device=CPU)
     weights, about = regularize.fit(CONFIG.training, images, seed=3, device=CPU)
-    assert info == {"history": about["history"]}
+    assert info == {"history": about["history"], "kept": []}
     net = classify.load(artifacts.Artifact(weights, about, ""))
     on, off = robustness.on_off_change(
         net, at.x, at.basis, size=0.1, draws=2, generator=torch.Generator().manual_seed(7)
@@ -79,10 +79,11 @@ def test_what_returns_is_small_and_has_no_weights(images, at, tmp_path):
 
 def test_weights_that_are_kept_are_those_of_the_training_by_itself(images, at, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
-    found, info = measure.fit(replace(CONFIG, keep=True), images, at, seed=3, device=CPU)
+    found, info = measure.fit(replace(CONFIG, keep_weights=True), images, at, seed=3, device=CPU)
     assert artifacts.ready(regularize.fit, CONFIG.training, images, seed=3)
     plain, about = measure.fit(CONFIG, images, at, seed=3, device=CPU)
-    assert info == about
+    assert (info["history"], about["kept"]) == (about["history"], [])
+    assert info["kept"] == [artifacts.cached(regularize.fit, CONFIG.training, images, seed=3).fingerprint]
     assert all(torch.equal(found[name], plain[name]) for name in plain)
     assert [path.stem.partition("-")[0] for path in tmp_path.glob("*.safetensors")] == ["fit"]
 
@@ -116,12 +117,19 @@ def test_images_too_small_for_lpips_are_refused_before_anything_is_trained():
         measure.probe(small.x, basis, {0.25: score}, small, {"features.0.weight": torch.zeros(1)})
 
 
-def test_what_nets_have_computed_is_known_by_their_weights(at):
-    def print_of(basis, weights):
-        return measure.probe(at.x, basis, at.scores, at.test, weights=weights).fingerprint
+@pytest.mark.parametrize("gpu", [False, True])
+def test_what_is_computed_by_nets_is_known_by_its_content_and_on_a_gpu_by_theirs(at, gpu, monkeypatch):
+    monkeypatch.setattr(train, "accelerated", lambda device: gpu)
+
+    def key(basis, *nets):
+        return measure.probe(at.x, basis, at.scores, at.test, made_by=nets).fingerprint
 
     rounded = at.basis * (1 + 1e-6)
-    assert print_of(at.basis, []) != print_of(rounded, [])
-    assert print_of(at.basis, [torch.ones(3)]) == print_of(rounded, [torch.ones(3)])
-    assert print_of(at.basis, [torch.ones(3)]) != print_of(at.basis, [torch.zeros(3)])
-    assert print_of(at.basis, [torch.ones(3)]) != print_of(at.basis[..., :2], [torch.ones(3)])
+    net, other, again = (
+        artifacts.Artifact({"w": w}, {}, k) for w, k in ((1, "a"), (2, "a"), (1, "b")) for w in [torch.tensor(w)]
+    )
+    assert key(at.basis) != key(rounded)
+    assert (key(at.basis, net) == key(rounded, net)) == gpu
+    assert (key(at.basis, net) != key(at.basis, other)) == gpu  # other weights
+    assert (key(at.basis, net) != key(at.basis, again)) == gpu  # other code
+    assert key(at.basis, net) != key(at.basis[..., :2], net)

@@ -298,7 +298,7 @@ def archives() -> None:
     "--largest",
     type=click.IntRange(1),
     metavar="BYTES",
-    help="Leave out what is larger (default: nothing), but never autoencoders and denoisers.",
+    help="Leave out what is larger (default: nothing), but never generators, autoencoders and denoisers.",
 )
 def pack(file, largest) -> None:
     """Write what lies in build/artifacts into one tar file."""

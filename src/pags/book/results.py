@@ -147,13 +147,16 @@ class Run:
         return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
     def use(self, *used: Any) -> Any:
-        """Note in the results that data sets, artifacts or generators were used; returns it, or them as a tuple."""
+        """Note in the results that data sets, artifacts or generators were used; returns it, or them as a tuple.
+
+        With an artifact those are noted that its making has left beside it: `measure.fit` keeps weights.
+        """
         for one in used:
             for part in getattr(one, "parts", (one,)):
                 if hasattr(part, "name"):
                     self._data.setdefault(part.name, set()).add(f"{getattr(part, 'split', 'all')} {part.fingerprint}")
                 else:
-                    self._artifacts.add(part.fingerprint)
+                    self._artifacts.update([part.fingerprint, *getattr(part, "info", {}).get("kept", [])])
         return used[0] if len(used) == 1 else used
 
     def load(self, name: str, split: str, **options: Any) -> "data.Dataset":

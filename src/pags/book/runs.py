@@ -31,7 +31,7 @@ def read(listed: Sequence[str], preset: str, *, changed: bool = False) -> list[E
     if missing := [chapter for chapter in listed if chapter not in found]:
         words = " ".join(missing)
         raise PagsError(f"not executed at preset {preset}: {words}; run: pags run {words} --preset {preset}")
-    read, complaints = [], []
+    usable, complaints = [], []
     for chapter, path in found.items():
         try:
             notebook, files = page(chapter, path)
@@ -40,10 +40,10 @@ def read(listed: Sequence[str], preset: str, *, changed: bool = False) -> list[E
             continue
         if files[0].get("parameters", {}).get("overrides") and not changed:
             complaints.append(f"{path} is a run with changed settings: run the chapter again, or build with --changed")
-        read.append(Executed(chapter, path.parent.name, notebook, files, origin.changes(chapter, notebook, files[0])))
+        usable.append(Executed(chapter, path.parent.name, notebook, files, origin.changes(chapter, notebook, files[0])))
     if complaints:
         raise PagsError("\n  ".join(["the book stays as it was", *complaints]))
-    return read
+    return usable
 
 
 def executed(chapter: str, preset: str, *, changed: bool = False) -> Path | None:
@@ -51,9 +51,10 @@ def executed(chapter: str, preset: str, *, changed: bool = False) -> Path | None
 
     With `changed`, a run with changed settings comes before both.
     """
-    some = reversed(PRESETS) if preset == BEST else (preset,)
-    where = [paths.CHANGED / "executed"] * changed + [paths.EXECUTED, paths.PUBLISHED]
-    candidates = [place / one / f"{chapter}.ipynb" for one in some for place in where]
+    some = PRESETS[::-1] if preset == BEST else (preset,)
+    ordinary = [place / one for one in some for place in (paths.EXECUTED, paths.PUBLISHED)]
+    first = [paths.CHANGED / "executed" / one for one in some] if changed else []
+    candidates = [place / f"{chapter}.ipynb" for place in first + ordinary]
     return next((place for place in candidates if place.exists()), None)
 
 

@@ -17,9 +17,9 @@ PER_IMAGE_BUDGETS = tuple(float(f"{eps * PER_IMAGE:.6g}") for eps in (1, 4, 8))
 class OffManifold:
     """`classifier` is trained with each objective at each of its strengths, effective ones per image, and without any.
 
-    From the strength in the field that ends in `_slow` on, the learning rate falls. It lies where accuracy begins to
-    fall at the full rate; with fewer steps than the paper's a lower one would leave nets untrained, which are not
-    robust but empty.
+    From the strength in the field that ends in `_slow` on, the learning rate falls. At the smaller presets it lies
+    where accuracy begins to fall at the full rate: with fewer steps than the paper's a lower one would leave nets
+    untrained, which are not robust but empty. Where it lies beyond the ladder, as of PGD at `gpu`, no rate falls.
     """
 
     images: str = sizes(  # "generated" by `manifold`; the tangent spaces of others are those of `autoencoder`
@@ -40,8 +40,8 @@ class OffManifold:
     sigma: float = SIGMA  # noise level of the score, in pixel units
     sigmas: tuple[float, ...] = sizes((), (), (0.125, 0.5), (0.125, 0.5))  # and others
     search: score.Config = SEARCH  # of the exact score, on strokes
-    denoiser: denoise.Config = vary(  # gives the score of all other images
-        DENOISER, schedule={"epochs": sizes(4, 12, 20, 200), "drops": sizes((3,), (8, 11), (14, 18), (140, 180))}
+    denoiser: denoise.Config = sizes(  # gives the score of all other images; of so many half as many epochs are enough
+        DENOISER, DENOISER, vary(DENOISER, schedule={"epochs": 20, "drops": (14, 18)}), DENOISER
     )
     classifier: classify.Config = vary(NET_A, augment=sizes(False, False, True, True))
     gradient_norm: tuple[float, ...] = sizes(
@@ -75,8 +75,8 @@ class OffManifold:
         (1.0,), (0.3, 1.0, 3.0), (0.16,), logspace(-5, 4, 30, PER_IMAGE)
     )  # for A's released PGD loop
     repetitions: int = sizes(3, 3, 2, 10)
-    size: float = sizes(0.1, 0.1, 2.64, 2.64)  # of a step, times an image's length, or
-    fixed: bool = sizes(False, False, True, True)  # the same for all images, as in A's code
+    size: float = sizes(0.1, 0.1, 2.64, 2.64)  # of a step: a share of the image's length, or
+    fixed: bool = sizes(False, False, True, True)  # a length, the same for all images, as in A's code
     draws: int = sizes(4, 8, 8, 8)  # of noise, per image
     lpips: bool = sizes(False, True, True, True)  # whether likeness is measured by LPIPS too
     # Digits beside a distractor
