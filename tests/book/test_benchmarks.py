@@ -1,5 +1,6 @@
 """The benchmark that needs a GPU runs to its end without one."""
 
+import re
 import subprocess
 import sys
 
@@ -18,8 +19,8 @@ def test_the_benchmark_of_the_gpu_runs_tiny_and_prints_what_is_wanted():
     assert "CPU, tiny: no measurement" in said
     for what in ("train.fit over the bare loop", "penalty by a difference, images a second", "nets in step"):
         assert any(what in line and ", wanted " in line for line in said.splitlines()), what
-    (loss,) = (line for line in said.splitlines() if line.startswith("loss of a step"))
-    assert float(loss.split()[-1]) == pytest.approx(1, abs=1e-3)
+    (off,) = re.findall(r"^parameter gradient of the penalty by a difference: ([\d.]+)% off$", said, re.MULTILINE)
+    assert 0 < float(off) < 5  # two ways, and not one twice
 
 
 def test_without_a_gpu_it_says_what_to_do(monkeypatch):
