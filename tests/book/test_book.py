@@ -425,6 +425,15 @@ def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house
         build.build("quickly")
 
 
+def test_a_run_with_changed_settings_comes_first_if_it_is_asked_for(house):
+    put(paths.PUBLISHED, paths.PUBLISHED, "standard", date="2024-01-01")
+    put(paths.CHANGED / "executed", paths.CHANGED / "results", "quick", date="2025-02-02")
+    for preset in ("quick", "best"):
+        assert runs.executed("01_good", preset, changed=True).is_relative_to(paths.CHANGED)
+    assert runs.executed("01_good", "standard", changed=True).is_relative_to(paths.PUBLISHED)
+    assert runs.executed("01_good", "best").is_relative_to(paths.PUBLISHED)
+
+
 def test_a_published_chapter_serves_where_none_was_run_here(house):
     put(paths.PUBLISHED, paths.PUBLISHED, "standard", date="2024-01-01")
     best = runs.executed("01_good", "best")

@@ -243,7 +243,7 @@ def measured(**parameters):
     run = begin(**parameters)
     run.use(SimpleNamespace(name="strokes", split="train", fingerprint="aa"))
     run.use(SimpleNamespace(name="strokes", split="test", fingerprint="bb"))
-    run.use(SimpleNamespace(fingerprint="cc"))
+    run.use(SimpleNamespace(fingerprint="cc", info={"kept": ["dd"]}))
     run.record("fraction.gradient", torch.rand(100, generator=run.generator()))
     run.record("recon", 151.25, unit="nats")
     return run
@@ -261,7 +261,7 @@ def test_the_file_is_what_the_run_measured():
         "config": {"data": "strokes", "shape": [1, 2], "training": {"epochs": 2}},
     }
     assert result["data"] == {"strokes": "test bb, train aa"}
-    assert result["artifacts"] == ["cc"]
+    assert result["artifacts"] == ["cc", "dd"]
     assert result["versions"].keys() == {"python", "pags", "torch", "torchvision"}
     assert path.read_text().endswith("}\n")
 
