@@ -20,8 +20,8 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def pytest_collection_modifyitems(items):
-    """Fast tests first; the order within both groups stays."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Fast tests first, those of the whole book last; the order within a group stays."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("book", "slow")])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,17 @@ from pags.files import locked, write_atomically
 
 NAME = re.compile(r"\w+-[0-9a-f]{20}\.safetensors")
 # Trainings and measures are looked up by the content of what these make; made again on a GPU, that content differs.
-GENERATORS = ("vae.fit", "generate.fit_labeller", "generate.draw", "autoencoder.fit", "deep_autoencoder.fit")
-NEEDED = {f"pags.{name}" for name in (*GENERATORS, "denoise.fit")}
+NEEDED = {
+    f"pags.{name}"
+    for name in (
+        "vae.fit",
+        "generate.fit_labeller",
+        "generate.draw",
+        "autoencoder.fit",
+        "deep_autoencoder.fit",
+        "denoise.fit",
+    )
+}
 
 
 def pack(path: Path, *, largest: int | None = None, directory: Path | None = None) -> int:
@@ -27,11 +36,12 @@ def pack(path: Path, *, largest: int | None = None, directory: Path | None = Non
         raise UsageError(f"{path} is there and holds no packed artifacts: name another file")
     directory = directory or paths.ARTIFACTS
     found = sorted(directory.glob("*.safetensors"))
-    makers = {file: artifacts.maker(file) for file in found}  # of a damaged one None
     small = [
         file
-        for file, maker in makers.items()
-        if largest is None or file.stat().st_size <= largest or maker is None or maker in NEEDED
+        for file in found
+        if largest is None
+        or file.stat().st_size <= largest
+        or artifacts.maker(file) in {None, *NEEDED}  # None: it is damaged
     ]
     whole = [file for file in small if artifacts.whole(file)]
     for file in sorted(set(small) - set(whole)):

@@ -204,16 +204,23 @@ def seconds(path: Path) -> float:
 
     0 where that is not known: it was made on another machine, or with others in step.
     """
-    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
-        return float(file.metadata()["seconds"])
+    with suppress(KeyError, ValueError):
+        return float(_metadata(path)["seconds"])
     return 0.0
 
 
 def maker(path: Path) -> str | None:
     """Module and name of what made the artifact at `path`; None where that cannot be read."""
-    with suppress(OSError, SafetensorError, KeyError, TypeError, ValueError), safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["recipe"])["maker"]
+    with suppress(KeyError, TypeError, ValueError):
+        return json.loads(_metadata(path)["recipe"])["maker"]
     return None
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a file says of itself; nothing where it cannot be read."""
+    with suppress(OSError, SafetensorError), safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+    return {}
 
 
 _spent = 0.0  # by this process on the artifacts that it has made
