@@ -22,6 +22,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${PRESET:=gpu}" "${DEVICE:=cuda}" "${DATA_DIR:=${PAGS_DATA:-data}}" "${SUMMARY:=/dev/null}" "${HOST:=}" "${LIMIT:=}"
 : "${MEASURES:=${PAGS_BUILD:-build}/measures.tar}" "${LARGEST:=2000000}" "${DIRECTORY:=pags-on-gpu}"
+if [[ ! "$LIMIT" =~ ^([1-9][0-9]*)?$ ]]; then
+    echo "LIMIT = $LIMIT: write whole seconds, like 780" >&2
+    exit 2
+fi
 
 if [ -n "$HOST" ]; then
     ssh "$HOST" "mkdir -p $(printf %q "$DIRECTORY/build")"

@@ -233,6 +233,14 @@ def test_the_gpu_script_runs_the_named_chapters_only(gpu_script):
     assert (directory / "calls.txt").read_text().splitlines() == [ran, PACKED]
 
 
+@pytest.mark.parametrize("limit", ["soon", "0", "1.5", "-1"])
+def test_the_gpu_script_refuses_a_limit_that_is_none_before_anything_runs(gpu_script, limit):
+    call, directory = gpu_script
+    done = call("03_warns", DEVICE="cpu", LIMIT=limit)
+    assert (done.returncode, done.stderr) == (2, f"LIMIT = {limit}: write whole seconds, like 780\n")
+    assert not (directory / "calls.txt").exists()
+
+
 def test_the_gpu_script_goes_on_from_the_measures_that_are_there(gpu_script):
     call, directory = gpu_script
     (directory / "mine.tar").touch()
