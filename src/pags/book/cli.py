@@ -213,6 +213,28 @@ def claims() -> None:
     click.echo(scoreboard.report())
 
 
+@command.command()
+@click.argument("before", required=False, type=click.Path(path_type=Path))
+@click.argument("after", required=False, type=click.Path(path_type=Path))
+@click.option("--preset", default="quick", show_default=True, help="Whose runs, where no folder is named.")
+@click.option("--exact", is_flag=True, help="Every number that is not equal to the bit counts, and is shown.")
+def compare(before, after, preset, exact) -> None:
+    """Hold the runs made here against the published ones, or any two results files or folders of them.
+
+    A number is shown where both intervals lie apart, a verdict where it is another. Exit status 1 if there is one, or
+    something is missing.
+    """
+    from pags.book import compare
+
+    preset_named(preset)
+    before = paths.given(before) if before else paths.PUBLISHED / preset
+    after = paths.given(after) if after else paths.RESULTS / preset
+    found = compare.compare(before, after, exact=exact)
+    click.echo("\n".join(found.lines))
+    if not found.reproduced:
+        raise SystemExit(1)
+
+
 @command.group()
 def data() -> None:
     """The data sets: what there is, fetch one, check what lies in the data directory, export BlockMNIST."""

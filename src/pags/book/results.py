@@ -401,6 +401,14 @@ def directory(overrides: Mapping[str, Any]) -> Path:
 
 def load(path: Path) -> dict[str, Any]:
     """A results file, checked; PagsError says what to do about one that is damaged, misplaced or newer than we are."""
+    result = read(path)
+    if complaint := misplaced(result, path):
+        raise PagsError(f"{path} {complaint}: move it there, or {remedy(path)}")
+    return result
+
+
+def read(path: Path) -> dict[str, Any]:
+    """`load` of a file that may lie anywhere."""
     try:
         result = _json(path)
     except FileNotFoundError:
@@ -412,8 +420,6 @@ def load(path: Path) -> dict[str, Any]:
         validate(result)
     except PagsError as error:
         raise damaged(path, error) from error
-    if complaint := misplaced(result, path):
-        raise PagsError(f"{path} {complaint}: move it there, or {remedy(path)}")
     return result
 
 
@@ -450,6 +456,8 @@ def remedy(path: Path) -> str:
     """What to do about a file of a run that cannot be used."""
     if path.is_relative_to(paths.PUBLISHED):
         return f"restore it with `git checkout`, or run the chapter here with `{_command(path)}`"
+    if path.parent.name not in PRESETS:  # from elsewhere
+        return "bring it here again"
     return f"delete it and make it again with `{_command(path)}`"
 
 
