@@ -1,15 +1,17 @@
 """Data sets by name, as tensors, with their identity.
 
-Axes: n examples, c channels. `strokes` is drawn on the spot; mnist and fashion_mnist come from torchvision's files,
-every other name from `<name>.npz` in the data directory with arrays x_train, y_train, x_test and y_test, or MedMNIST's,
-or from files that `formats` reads: SVHN's, image folders, downsampled ImageNet. What is read
-is put into a random order, always the same: the first n examples are a sample, also of files that are sorted.
+Axes: n examples, c channels. `strokes` is drawn on the spot; mnist and fashion_mnist come from torchvision's files or,
+without them, like every other name from `<name>.npz` in the data directory with arrays x_train, y_train, x_test and
+y_test, or MedMNIST's, or from files that `formats` reads: SVHN's, image folders, downsampled ImageNet. What is read is
+put into a random order, always the same: the first n examples are a sample, also of files that are sorted.
 """
 
+import errno
 import hashlib
 import io
 import os
 import re
+import shlex
 import shutil
 import urllib.request
 from collections.abc import Iterable
@@ -25,8 +27,8 @@ from torch import Tensor
 from torchvision import datasets
 
 from pags import formats, paths, progress, strokes
-from pags.errors import PagsError, UsageError
-from pags.files import explained, locked, replace_directory, write_atomically
+from pags.errors import PagsError, UsageError, first_line
+from pags.files import FULL, explained, locked, reason, replace_directory, write_atomically
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RESERVED = ("strokes", "generated", "patch", "alexnet", "btcvae")  # words that mean something else
@@ -34,6 +36,7 @@ TORCHVISION = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
 FETCHED_TO_NPZ = {"cifar10": datasets.CIFAR10, "emnist": datasets.EMNIST}
 STROKES = {"train": 60_000, "test": 10_000}
 SPLITS = ("train", "test")
+LOCAL = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS)  # what a system says of its own disk, not of a connection
 # SHA-256 of all pixels, and of all labels, as bytes in the order of the original files. Those of mnist and
 # fashion_mnist were taken from files with torchvision's MD5s, that of CIFAR-10's training images from batches with the
 # official MD5s; for its test images there is none here.
@@ -143,10 +146,7 @@ def outline(name: str, split: str, data_dir: Path | str | None = None) -> tuple[
 
 def content(name: str, split: str, data_dir: Path | str | None = None) -> tuple[np.ndarray, np.ndarray, int]:
     """Pixels (n, h, w) or (n, h, w, c) and labels (n,) as they lie in the files, checked, and the number of classes."""
-    if not NAME.fullmatch(name):
-        raise UsageError(f"data set {name!r}: write a name of small letters, digits, - and _, such as my_images")
-    if name in RESERVED:
-        raise UsageError(f"data set {name!r}: this word means something else here; give your data another name")
+    checked_name(name)
     directory = _directory(data_dir)
     from_npz = name not in TORCHVISION or (not _lies(name, directory) and (directory / f"{name}.npz").exists())
     other = None if (directory / f"{name}.npz").exists() or name in TORCHVISION else formats.reader(name, directory)
@@ -160,9 +160,18 @@ def content(name: str, split: str, data_dir: Path | str | None = None) -> tuple[
         if known and hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != known:
             raise PagsError(
                 f"{name} in {directory} is damaged, or other data: its {key} is not the known one; "
-                f"run: pags data fetch {name}, and give data of your own another name"
+                f"run: {fetch_command(name, directory)}, and give data of your own another name"
             )
     return x, y, _classes(name, y, trained)
+
+
+def checked_name(name: str) -> str:
+    """The name, if a data set in files can have it; else a UsageError."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"data set {name!r}: write a name of small letters, digits, - and _, such as my_images")
+    if name in RESERVED:
+        raise UsageError(f"data set {name!r}: this word means something else here; give your data another name")
+    return name
 
 
 def resize(pixels: Tensor, size: int, *, batch: int = 5000) -> Tensor:
@@ -274,7 +283,7 @@ def _classes(name: str, y: np.ndarray, trained: np.ndarray) -> int:
 
 def _missing(name: str, directory: Path) -> str:
     if name in TORCHVISION or name in FETCHED_TO_NPZ:
-        return f"{name} is not in {directory}; fetch it with: pags data fetch {name}"
+        return f"{name} is not in {directory}; fetch it with: {fetch_command(name, directory)}"
     known = ", ".join(["strokes", *TORCHVISION, *FETCHED_TO_NPZ])
     if name == "svhn":
         return f"svhn is not in {directory}: put torchvision's files there, train_32x32.mat and test_32x32.mat"
@@ -285,16 +294,23 @@ def _missing(name: str, directory: Path) -> str:
 
 
 def _damaged(name: str, directory: Path, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = first_line(error)
     if name in TORCHVISION or name in FETCHED_TO_NPZ:
-        return f"{name} in {directory} is damaged ({reason}); run: pags data fetch {name}"
-    return f"{directory / name}.npz is damaged ({reason}); write it again with numpy.savez"
+        return f"{name} in {directory} is damaged ({why}); run: {fetch_command(name, directory)}"
+    return f"{directory / name}.npz is damaged ({why}); write it again with numpy.savez"
+
+
+def fetch_command(name: str, data_dir: Path | str | None = None) -> str:
+    """What to write in a shell to bring a data set, or weights, into this directory."""
+    directory = _directory(data_dir)
+    into = "" if directory == paths.DATA else f" --data-dir {shlex.quote(str(directory))}"
+    return f"pags data fetch {name}{into}"
 
 
 def fetch(name: str, data_dir: Path | str | None = None) -> Path:
     """Download a data set, AlexNet's weights or a released VAE into the data directory; returns where it lies.
 
-    Checksums are verified. What is there stays until the new files are whole; a known set that is whole is not
+    Checksums are verified. What is there stays until the new files are whole; one of `KNOWN` that is whole is not
     downloaded again. PagsError if it cannot be had or written.
     """
     directory = _directory(data_dir)
@@ -309,8 +325,9 @@ def fetch(name: str, data_dir: Path | str | None = None) -> Path:
         except PagsError:
             raise
         except Exception as error:  # a connection that breaks can make torchvision's unpackers raise anything
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise PagsError(f"{name} could not be downloaded ({reason}); try again online") from error
+            if isinstance(error, OSError) and error.errno in LOCAL:
+                raise PagsError(f"cannot write {name} into {directory}: {reason(error)}") from error
+            raise PagsError(f"{name} could not be downloaded ({first_line(error)}); try again online") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -378,11 +395,17 @@ def _fetch_alexnet(directory: Path) -> Path:
 
 def alexnet(data_dir: Path | str | None = None) -> dict[str, Tensor]:
     """The convolutional trunk of ImageNet's AlexNet, as a state dict with keys "features.*"; PagsError without it."""
-    content = _weights("alexnet", data_dir)
+    path = _directory(data_dir) / ALEXNET
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        held = torch.load(io.BytesIO(_weights("alexnet", data_dir)), map_location="cpu", weights_only=True)
+    except PagsError:
+        raise
     except Exception as error:  # altered bytes can make torch's reader raise anything
-        raise PagsError(f"{_directory(data_dir) / ALEXNET} is damaged; run: pags data fetch alexnet") from error
+        raise PagsError(f"{path} is damaged; run: {fetch_command('alexnet', data_dir)}") from error
+    named = isinstance(held, dict) and all(str(name).startswith("features.") for name in held)
+    if not held or not named or not all(isinstance(value, Tensor) for value in held.values()):
+        raise PagsError(f"{path} is not the trunk of AlexNet; run: {fetch_command('alexnet', data_dir)}")
+    return held
 
 
 def _fetch_btcvae(directory: Path) -> Path:
@@ -400,10 +423,11 @@ def btcvae(data_dir: Path | str | None = None) -> dict[str, Tensor]:
     Keys "encoder.*" and "decoder.*" of YannDubs/disentangling-vae, 10 latents; the rows of
     "encoder.mu_logvar_gen" alternate between mean and log-variance. PagsError without the file, or for any other file.
     """
-    content = _weights("btcvae", data_dir)
-    if hashlib.sha256(content).hexdigest() != BTCVAE_SHA256:
-        raise PagsError(f"{_directory(data_dir) / BTCVAE} is damaged, or another file; run: pags data fetch btcvae")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    released = _weights("btcvae", data_dir)
+    if hashlib.sha256(released).hexdigest() != BTCVAE_SHA256:
+        path = _directory(data_dir) / BTCVAE
+        raise PagsError(f"{path} is damaged, or another file; run: {fetch_command('btcvae', data_dir)}")
+    return torch.load(io.BytesIO(released), map_location="cpu", weights_only=True)
 
 
 def _weights(name: str, data_dir: Path | str | None) -> bytes:
@@ -411,7 +435,8 @@ def _weights(name: str, data_dir: Path | str | None) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise PagsError(f"the weights {path} are not there; fetch them with: pags data fetch {name}") from None
+        command = fetch_command(name, data_dir)
+        raise PagsError(f"the weights {path} are not there; fetch them with: {command}") from None
     except OSError as error:
         raise PagsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from None
 

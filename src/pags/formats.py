@@ -85,7 +85,7 @@ def classes(folder: Path, split: str) -> Arrays:
     held = train if split == "train" else _listed(_tested(folder))
     if strange := sorted({path.parent.name for path in held} - set(names)):
         raise PagsError(f"{folder}: no training image has the class {strange[0]!r} of the test images; leave it out")
-    stamps = tuple((path, path.stat().st_mtime_ns) for path in held)
+    stamps = tuple((path, _changed(path)) for path in held)
     labels = [np.array([names.index(path.parent.name) for path in paths]) for paths in (held, train)]
     return _pictures(stamps), labels[0], labels[1]
 
@@ -104,6 +104,13 @@ def _listed(folder: Path) -> list[Path]:
     return files
 
 
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:  # a link that leads nowhere, a folder that is closed
+        raise PagsError(f"{path} cannot be read ({error.strerror}); bring it again, or remove it") from None
+
+
 @lru_cache(maxsize=2)  # a page asks for each split more than once
 def _pictures(stamps: tuple[tuple[Path, int], ...]) -> np.ndarray:
     """The images of these files as one array."""
@@ -111,8 +118,8 @@ def _pictures(stamps: tuple[tuple[Path, int], ...]) -> np.ndarray:
     for path, _ in stamps:
         try:
             with Image.open(path) as image:
-                colour |= image.mode not in ("1", "L", "I", "I;16", "LA")
-                shown.append(np.asarray(image.convert("RGB")))
+                colour |= image.mode not in ("1", "L", "LA") and not _deep(image)
+                shown.append(_bytes(image))
         except Exception as error:  # altered bytes can make the reader raise anything
             raise PagsError(
                 f"{path} is damaged, or no image ({first_line(error)}); bring it again, or remove it"
@@ -121,6 +128,19 @@ def _pictures(stamps: tuple[tuple[Path, int], ...]) -> np.ndarray:
         shown = [_square(image) for image in shown]
     whole = np.stack(shown)
     return whole if colour else np.ascontiguousarray(whole[..., 0])
+
+
+def _deep(image: Image.Image) -> bool:
+    """Whether it is grey with two bytes a pixel."""
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def _bytes(image: Image.Image) -> np.ndarray:
+    """Its pixels (h, w, 3) as bytes; of two bytes the upper one, where Pillow would cut at 255."""
+    if not _deep(image):
+        return np.asarray(image.convert("RGB"))
+    upper = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+    return np.repeat(upper[..., None], 3, axis=2)
 
 
 def _square(image: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Data sets: what is right goes through unchanged, what is wrong gets one line that says what to write instead."""
 
+import errno
 import hashlib
 import io
 import shutil
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pags import data
+from pags import data, paths
 from pags.errors import PagsError, UsageError
 
 SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -333,8 +334,34 @@ def test_a_missing_data_set_says_how_to_fetch_it(tmp_path):
     for name in ("mnist", "fashion_mnist", "cifar10", "emnist"):
         for folder in (tmp_path, tmp_path / "not" / "there"):
             line = refusal(lambda name=name, folder=folder: load(folder, name), PagsError)
-            assert line.endswith(f"fetch it with: pags data fetch {name}")
-            assert str(folder) in line
+            assert line.endswith(f"fetch it with: pags data fetch {name} --data-dir {folder}")
+            assert line.startswith(f"{name} is not in {folder}; ")
+
+
+def test_what_to_write_to_fetch_names_the_directory_where_it_is_not_the_usual_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    assert data.fetch_command("mnist") == data.fetch_command("mnist", tmp_path) == "pags data fetch mnist"
+    assert data.fetch_command("mnist", tmp_path / "a b") == f"pags data fetch mnist --data-dir '{tmp_path}/a b'"
+
+
+def test_a_file_that_is_not_the_trunk_of_alexnet_is_one_line(tmp_path):
+    path = tmp_path / data.ALEXNET
+    path.parent.mkdir()
+    for held in ({"state_dict": {}, "epoch": 3}, {}, [1], {"features.0.weight": 1}):
+        torch.save(held, path)
+        line = refusal(lambda: data.described("alexnet", tmp_path), PagsError)
+        assert line == f"{path} is not the trunk of AlexNet; run: pags data fetch alexnet --data-dir {tmp_path}"
+    torch.save({"features.0.weight": torch.zeros(3, 2)}, path)
+    assert data.described("alexnet", tmp_path) == ["6 weights"]
+
+
+def test_a_full_disk_is_no_download_that_failed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(data, "_fetched", full)
+    line = refusal(lambda: data.fetch("emnist", tmp_path), PagsError)
+    assert line.startswith(f"cannot write emnist into {tmp_path}: No space left on device; free some space")
 
 
 def test_an_unknown_data_set_says_which_there_are(tmp_path):

@@ -112,6 +112,16 @@ def test_a_folder_for_each_class_is_read(tmp_path, mode, tested):
     assert data.names(tmp_path)["imagenet10"]
 
 
+def test_of_two_bytes_a_pixel_the_upper_one_is_kept(tmp_path):
+    folders(tmp_path / "scan", [(16, 16)])
+    x = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    for path in tmp_path.glob("scan/*/*/*.png"):
+        Image.fromarray(x).save(path)
+    found, _, _ = data.content("scan", "train", tmp_path)
+    assert found.shape == (3, 16, 16)
+    assert (found == np.arange(256).reshape(16, 16)).all()
+
+
 def test_images_of_several_sizes_are_cut_to_their_middle_square(tmp_path):
     folders(tmp_path / "mixed", [(140, 200), (300, 150)])
     wide = np.zeros((60, 100, 3), np.uint8)
@@ -136,6 +146,9 @@ def test_bad_folders_get_one_line(tmp_path):
     folders(root, [(16, 16)] * 2)
     (root / "train" / "dog" / "1.png").write_bytes(b"no image")
     assert "1.png is damaged, or no image" in refusal(tmp_path, "mine")
+    (root / "train" / "dog" / "1.png").unlink()
+    (root / "train" / "dog" / "1.png").symlink_to(tmp_path / "nowhere")
+    assert "1.png cannot be read (No such file or directory); bring it again" in refusal(tmp_path, "mine")
     (root / "train" / "dog" / "1.png").unlink()
     (root / "test" / "frog").rename(root / "test" / "toad")
     assert "has the class 'toad'" in refusal(tmp_path, "mine", "test")
