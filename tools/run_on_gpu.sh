@@ -6,7 +6,7 @@
 #
 # From the environment come PRESET (gpu), DEVICE (cuda; cpu for a dry run), DATA_DIR (PAGS_DATA, or data; the script
 # fetches none), LIMIT (seconds after which it ends by itself), MEASURES (build/measures.tar) and, without HOST, SUMMARY (a
-# file that gets one line per chapter). Executed notebooks and results end up in build/, as with `pags run`.
+# file that gets one line per chapter). Executed notebooks and results end up where `pags run` puts them.
 #
 # MEASURES holds the artifacts of trainings that were finished: weights, or what was measured of a net whose weights are
 # not kept. Those of more than LARGEST (2000000) bytes stay out, but for generators, autoencoders and denoisers: without
@@ -16,33 +16,48 @@
 # machine that vanishes takes along what was made since the start.
 #
 # With HOST the committed tree goes into DIRECTORY (pags-on-gpu, below the home directory there), with MEASURES, and the
-# name of its commit (PAGS_COMMIT), which the runs record; the first time `make setup` follows. DATA_DIR is a path over
-# there. There Ctrl-C ends only the connection: set LIMIT.
+# name of its commit (PAGS_COMMIT), which the runs record; `make setup` follows. What this call made comes back, into
+# PAGS_BUILD (build). DATA_DIR is a path over there. There Ctrl-C ends only the connection: set LIMIT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${PRESET:=gpu}" "${DEVICE:=cuda}" "${DATA_DIR:=${PAGS_DATA:-data}}" "${SUMMARY:=/dev/null}" "${HOST:=}" "${LIMIT:=}"
-: "${MEASURES:=${PAGS_BUILD:-build}/measures.tar}" "${LARGEST:=2000000}" "${DIRECTORY:=pags-on-gpu}"
+build=${PAGS_BUILD:-build}
+: "${MEASURES:=$build/measures.tar}" "${LARGEST:=2000000}" "${DIRECTORY:=pags-on-gpu}"
 if [[ ! "$LIMIT" =~ ^([1-9][0-9]*)?$ ]]; then
     echo "LIMIT = $LIMIT: write whole seconds, like 780" >&2
     exit 2
 fi
 
 if [ -n "$HOST" ]; then
-    ssh "$HOST" "mkdir -p $(printf %q "$DIRECTORY/build")"
-    git archive --format=tar HEAD | ssh "$HOST" "tar -x -C $(printf %q "$DIRECTORY")"
+    there=$(printf %q "$DIRECTORY")
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    ssh "$HOST" "mkdir -p $there/build && cd $there && rm -rf notebooks src tools && touch build/.began"
+    git archive --format=tar HEAD | ssh "$HOST" "tar -x -C $there"
     if [ -f "$MEASURES" ]; then
-        ssh "$HOST" "cat > $(printf %q "$DIRECTORY/build/measures.tar")" < "$MEASURES"
+        ssh "$HOST" "cd $there/build && cat > .measures.tar && mv .measures.tar measures.tar" < "$MEASURES"
     fi
     command="$(printf '%q ' env "PRESET=$PRESET" "DEVICE=$DEVICE" "DATA_DIR=$DATA_DIR" "LARGEST=$LARGEST" \
         "LIMIT=$LIMIT" "PAGS_COMMIT=$(git rev-parse HEAD)" tools/run_on_gpu.sh "$@")"
     status=0
-    mkdir -p build
-    ssh "$HOST" "cd $(printf %q "$DIRECTORY") && { [ -x .venv/bin/pags ] || make setup; } && $command" || status=$?
-    ssh "$HOST" "cd $(printf %q "$DIRECTORY/build") && { ls -d executed results failed measures.tar 2>/dev/null || true; } | tar -c -T -" |
-        tar -x -C build
-    if [ "$MEASURES" != build/measures.tar ] && [ -f build/measures.tar ]; then
-        mv build/measures.tar "$MEASURES"
+    ssh "$HOST" "cd $there && make setup && $command" || status=$?
+    # What this call has made, and whole, or nothing: what lies here is not touched before all of it has come.
+    new="find executed results failed changed measures.tar -type f -newer .began 2>/dev/null || true"
+    if ! ssh "$HOST" "cd $there/build && { $new; } | tar -c -T -" | tar -x -C "$work"; then
+        echo "nothing was brought back from $HOST: it still lies there, in $DIRECTORY/build" >&2
+        exit 1
     fi
+    if [ -f "$work/measures.tar" ]; then
+        mkdir -p "$(dirname "$MEASURES")"
+        mv "$work/measures.tar" "$MEASURES"
+    fi
+    mkdir -p "$build"
+    cp -R "$work/." "$build"
+    for kind in . changed; do  # what has succeeded now is no longer among the failed
+        if [ -d "$work/$kind/executed" ]; then
+            (cd "$work/$kind/executed" && find . -type f) | while IFS= read -r file; do rm -f "$build/$kind/failed/$file"; done
+        fi
+    done
     exit "$status"
 fi
 
@@ -58,7 +73,7 @@ if [ $# -eq 0 ]; then
 fi
 
 if [ -f "$MEASURES" ]; then
-    pags artifacts unpack "$MEASURES"
+    pags artifacts unpack "$MEASURES" || echo "the run begins with what of $MEASURES could be read" >&2
 fi
 keep() {
     pags artifacts pack "$MEASURES" --largest "$LARGEST" || echo "no measures were kept" >&2

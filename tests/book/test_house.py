@@ -254,15 +254,19 @@ set -euo pipefail
 [ "$1" = me@there ]
 cd "$REMOTE"
 echo "$2" >> commands.txt
+if [ -n "${BREAKS:-}" ] && [[ "$2" = *"-T -"* ]]; then
+    bash -c "$2" | head -c 700
+    exit 255
+fi
 env -u HOST -u MEASURES bash -c "$2"
 """
 
 
-@pytest.mark.parametrize(("chapter", "status"), [("03_warns", 0), ("02_fails", 1)])
-def test_the_gpu_script_takes_the_work_elsewhere_and_brings_back_what_came_of_it(
-    gpu_script, tmp_path_factory, chapter, status
-):
+@pytest.fixture
+def elsewhere(gpu_script, tmp_path_factory):
+    """Run the script with another machine, a folder; returns the call, the directory here and that there."""
     call, directory = gpu_script
+    (directory / "Makefile").write_text("setup:\n\t@echo set up >> calls.txt\n")
     (directory / "build").mkdir()
     (directory / "build" / "measures.tar").touch()
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@there", "-C", directory]
@@ -272,16 +276,57 @@ def test_the_gpu_script_takes_the_work_elsewhere_and_brings_back_what_came_of_it
     (commands / "ssh").write_text(SSH)
     (commands / "ssh").chmod(0o755)
     path = f"{commands}{os.pathsep}{os.environ['PATH']}"
-    done = call(chapter, HOST="me@there", DEVICE="cpu", DATA_DIR="/my data", REMOTE=str(there), PATH=path)
+
+    def remote(*words, **environment):
+        return call(*words, HOST="me@there", DEVICE="cpu", REMOTE=str(there), PATH=path, **environment)
+
+    return remote, directory, there
+
+
+@pytest.mark.parametrize(("chapter", "status"), [("03_warns", 0), ("02_fails", 1)])
+def test_the_gpu_script_takes_the_work_elsewhere_and_brings_back_what_came_of_it(elsewhere, chapter, status):
+    call, directory, there = elsewhere
+    done = call(chapter, DATA_DIR="/my data")
     assert done.returncode == status, done.stderr
     calls = (there / "pags-on-gpu" / "calls.txt").read_text().splitlines()
     ran = f"run {chapter} --preset gpu --device cpu --data-dir /my data"
-    assert calls == ["artifacts unpack build/measures.tar", ran, PACKED]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert calls == ["set up", "artifacts unpack build/measures.tar", ran, PACKED]
+    git = ["git", "-C", directory, "rev-parse", "HEAD"]
+    head = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     assert f" PAGS_COMMIT={head} " in (there / "commands.txt").read_text()
     assert not (directory / "calls.txt").exists()
     assert (directory / "build" / "measures.tar").read_text() == "pack\n"
     assert (directory / "build" / "executed" / f"{chapter}.ipynb").exists() == (status == 0)
+
+
+def test_the_gpu_script_brings_back_what_it_made_and_nothing_else(elsewhere):
+    call, directory, there = elsewhere
+    assert call("01_good").returncode == 0
+    mine, failed = (directory / "build" / kind / "01_good.ipynb" for kind in ("executed", "failed"))
+    mine.write_text("run here since")
+    failed.parent.mkdir()
+    failed.touch()
+    (there / "pags-on-gpu" / "notebooks" / "01_good.md").rename(there / "pags-on-gpu" / "notebooks" / "09_gone.md")
+    assert call("03_warns").returncode == 0
+    assert mine.read_text() == "run here since"
+    assert failed.exists()
+    assert not (there / "pags-on-gpu" / "notebooks" / "09_gone.md").exists()  # what is sent is the tree, no more
+    assert call("01_good").returncode == 0
+    assert mine.read_text() == ""
+    assert not failed.exists()  # as it has succeeded
+
+
+def test_the_gpu_script_leaves_all_as_it_is_where_the_connection_breaks(elsewhere):
+    call, directory, _ = elsewhere
+    (directory / "build" / "measures.tar").write_text("whole")
+    done = call("01_good", BREAKS="1")
+    assert done.returncode == 1
+    said = "nothing was brought back from me@there: it still lies there, in pags-on-gpu/build"
+    assert done.stderr.splitlines()[-1] == said
+    assert [path.name for path in (directory / "build").iterdir()] == ["measures.tar"]
+    assert (directory / "build" / "measures.tar").read_text() == "whole"
+    assert call("01_good").returncode == 0
+    assert (directory / "build" / "measures.tar").read_text() == "pack\n"
 
 
 def test_the_gpu_script_refuses_a_machine_without_a_gpu(gpu_script):
