@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -83,6 +84,31 @@ def replace_directory(made: Path, path: Path) -> None:
         path.rename(_aside(path))
     made.rename(path)
     shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+@contextmanager
+def filling(directory: Path, mark: str, what: str) -> Iterator[Path]:
+    """An empty directory whose content goes to `directory` when all of it is made; what else lies there stays.
+
+    UsageError where `directory` holds something, but not the file `mark`, by which an earlier `what` is known.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file: name a directory")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / mark).exists():
+        raise UsageError(f"{directory} is not empty and holds no {what}: name a new directory")
+    with explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".making-", dir=directory))
+    try:
+        yield work
+        with explained(directory):
+            for made in sorted(work.iterdir()):
+                if made.is_dir():
+                    replace_directory(made, directory / made.name)
+                else:
+                    made.replace(directory / made.name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def restore_directory(path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tm
     compile((folder / "nbgrader_config.py").read_text(), "config", "exec")
     other = tmp_path / "other"
     other.mkdir()
-    (other / "thesis.tex").write_text("mine")
+    (other / "nbgrader_config.py").write_text("somebody's own course")
     with pytest.raises(UsageError, match="holds no course"):
         course.write(other)
 

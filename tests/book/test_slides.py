@@ -6,7 +6,7 @@ import browser
 import nbformat.v4 as nb
 import pytest
 
-from pags.book import chapters, exercises, plain, runs, slides
+from pags.book import chapters, exercises, plain, runs, shipped, slides
 from pags.errors import PagsError, UsageError
 
 SHOWN = [chapter for chapter in chapters.names() if runs.executed(chapter, "quick")]
@@ -66,8 +66,11 @@ def test_every_slide_fits(tmp_path, monkeypatch):
 def test_what_is_missing_is_named(house, tmp_path):
     with pytest.raises(PagsError, match="not executed at preset quick: 01_good"):
         slides.write(tmp_path / "slides")
-    with pytest.raises(PagsError, match="pip install"):
-        slides._installed("no_such_module", "no-such-package")
+    with pytest.raises(PagsError, match="no-such-package is not installed"):
+        shipped._installed("no_such_module", "no-such-package")
+    with pytest.raises(UsageError, match="unknown preset 'foo': write one of quick, standard, gpu, paper, best"):
+        slides.write(tmp_path / "slides", "foo")
+    assert not (tmp_path / "slides").exists()
 
 
 def test_a_chapter_without_a_heading_is_refused():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pags.book import cli, study
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 
 def person(name, generator, *, favour=0.8, undecided=0.1, check="passed", label="0123456789ab"):
@@ -107,6 +107,7 @@ def test_damaged_and_foreign_files_are_named_and_left_out(thirty, tmp_path):
         "empty.csv": (save(tmp_path / "empty.csv", []), "no answers"),
         "mixed.csv": (save(tmp_path / "mixed.csv", rows + person("x", g)), "several persons"),
         "gone.csv": (tmp_path / "gone.csv", "no such file"),
+        "endless.csv": (save(tmp_path / "endless.csv", [[140_000 * "x"]]), "cannot be read as a table"),
     }
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     files["bytes.csv"] = (tmp_path / "bytes.csv", "cannot be read as text")
@@ -118,6 +119,19 @@ def test_damaged_and_foreign_files_are_named_and_left_out(thirty, tmp_path):
         assert reason in line
     with pytest.raises(PagsError, match="no file has answers"):
         study.analyse([path for path, _ in files.values() if path.name in ("gone.csv", "foreign.csv")])
+
+
+def test_a_table_with_the_line_ends_of_an_old_macintosh_is_read(thirty, tmp_path):
+    path = tmp_path / "old.csv"
+    path.write_bytes(thirty[0].read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r"))
+    assert study.read(path) == study.read(thirty[0])
+
+
+def test_another_page_is_not_replaced(tmp_path):
+    (tmp_path / "index.html").write_text("<title>mine</title>")
+    with pytest.raises(UsageError, match="is another page: name a new directory"):
+        study.write(tmp_path)
+    assert (tmp_path / "index.html").read_text() == "<title>mine</title>"
 
 
 def study_rows(path):

@@ -3,7 +3,6 @@
 A build takes place beside the book that stands; only a build that passed every gate replaces it.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from urllib.parse import quote
 import nbformat
 import yaml
 
-from pags import PRESETS, paths
+from pags import paths
 from pags.book import (
     chapters,
     claims,
@@ -32,6 +31,7 @@ from pags.book import (
     results,
     runs,
     scoreboard,
+    shipped,
     study,
     terminal,
 )
@@ -76,8 +76,7 @@ def build(
     """
     if release and changed:
         raise UsageError("a release shows no run with changed settings: leave out --release or --changed")
-    if preset not in (*PRESETS, runs.BEST):
-        raise UsageError(f"preset {preset!r} is unknown: write one of {', '.join((*PRESETS, runs.BEST))}")
+    runs.preset_named(preset)
     target = editions.folder(edition)
     work = paths.BUILD / "running" / target.name
     remove_abandoned(work.parent)
@@ -143,7 +142,7 @@ def assemble(
     found = [one.files[0] for one in read if one.files[0]] if release else results.all(places_of_results)
     (source / "scoreboard.md").write_text(scoreboard.whole_page(found, at), encoding="utf-8")
     append_status(source / "status.md", preset if release else None)
-    copy_mathjax(source.parent / "static" / "mathjax")
+    shipped.mathjax(source.parent / "static" / "mathjax", MATHJAX)
     settings = config(source)
     settings["parse"]["myst_substitutions"] = front.substitutions(found, claims.verdicts(found, ledger), settings)
     settings.pop("repository", None)  # `link_pages` does what the theme would do wrongly: a chapter's source is text
@@ -217,18 +216,6 @@ def config(source: Path) -> dict:
     if (style / "favicon.svg").exists():
         settings["sphinx"]["config"]["html_favicon"] = "style/favicon.svg"
     return settings
-
-
-def copy_mathjax(target: Path) -> None:
-    """Copy MathJax out of the package that ships it, which is found but never imported."""
-    spec = importlib.util.find_spec("mathjax")
-    if spec is None or not spec.submodule_search_locations:
-        raise PagsError("MathJax is not installed: pip install -c constraints.txt django-static-mathjax")
-    origin = Path(next(iter(spec.submodule_search_locations))) / "static" / "mathjax" / "es5"
-    for name in MATHJAX:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (origin / name).is_dir() else shutil.copyfile
-        copy(origin / name, target / name)
 
 
 def pages(source: Path, out: Path) -> Path:

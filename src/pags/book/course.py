@@ -6,8 +6,6 @@ beside them; `generate_assignment` makes of a teacher's notebook what the studen
 
 import io
 import re
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ from nbformat import NotebookNode, v4
 
 from pags import paths
 from pags.book import chapters, editions, exercises, plain, slides, study
-from pags.errors import UsageError
-from pags.files import explained, replace_directory
+from pags.errors import PagsError
+from pags.files import filling
 
 ARCHIVE = "pags.zip"
 PACKED = ("src/pags", "book/claims.yml", "book/references.bib", "pyproject.toml", "README.md", "LICENSE")
@@ -102,20 +100,8 @@ def write(directory: Path) -> Path:
     Only what the course has made is replaced: what a grader keeps beside it stays. UsageError where the directory
     holds something else.
     """
-    if directory.exists() and any(directory.iterdir()) and not (directory / "nbgrader_config.py").exists():
-        raise UsageError(f"{directory} is not empty and holds no course: name a new directory")
-    with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=directory))
-    try:
+    with filling(directory, ARCHIVE, "course") as work:
         _make(work)
-        for made in sorted(work.iterdir()):
-            if made.is_dir():
-                replace_directory(made, directory / made.name)
-            else:
-                made.replace(directory / made.name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return directory
 
 
@@ -174,7 +160,9 @@ def teacher(chapter: str, known: plain.Names) -> NotebookNode:
                 cells += _text(match[0], known) + answers(solved[options["label"]], known)
         cells += _text(cell.source[at:], known)
     cells = _tests_behind_checks(cells)
-    first = next(i for i, cell in enumerate(cells) if _is_answer(cell))
+    first = next((i for i, cell in enumerate(cells) if _is_answer(cell)), None)
+    if first is None:
+        raise PagsError(f"chapter {chapter} has no exercise: a class needs some")
     cells.insert(first, v4.new_code_cell(GRADED, metadata={"nbgrader": grader("graded", locked=True)}))
     for number, cell in enumerate(cells):
         cell["id"] = f"{chapter[:40]}-{number}"

@@ -9,7 +9,7 @@ import nbformat
 
 from pags import PRESETS, paths
 from pags.book import origin, results
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 from pags.files import reading
 
 BEST = "best"  # in place of a preset: each chapter's largest
@@ -23,6 +23,13 @@ class Executed(NamedTuple):
     notebook: nbformat.NotebookNode
     files: tuple[dict, dict]
     changes: list[str]
+
+
+def preset_named(preset: str) -> str:
+    """The preset, or `BEST`; UsageError for any other word."""
+    if preset not in (*PRESETS, BEST):
+        raise UsageError(f"unknown preset {preset!r}: write one of {', '.join((*PRESETS, BEST))}")
+    return preset
 
 
 def read(listed: Sequence[str], preset: str, *, changed: bool = False) -> list[Executed]:
@@ -72,10 +79,8 @@ def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, d
     files = result_files(chapter, path)
     stamp = notebook.metadata.get("pags", {}).get("results")
     if stamp and stamp != fingerprint(result_path(chapter, path)):
-        raise PagsError(
-            f"{path} and {result_path(chapter, path)} are not of the same run: "
-            f"make both again with `pags run {chapter} --preset {path.parent.name}`"
-        )
+        both = f"{path} and {result_path(chapter, path)}"
+        raise PagsError(f"{both} are not of the same run: make both again with {results.again(path)}")
     return notebook, files
 
 

@@ -5,9 +5,7 @@ the speaker's notes (key S) of the slide that begins it.
 """
 
 import html
-import importlib.util
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +14,11 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from pags.book import chapters, exercises, figures, plain, runs
-from pags.errors import PagsError, UsageError
-from pags.files import explained
+from pags.book import chapters, exercises, figures, plain, runs, shipped
+from pags.errors import PagsError
+from pags.files import filling
 
 LEAST, MOST = 12, 20
-REVEAL = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
 MATHJAX = ("tex-mml-chtml.js", "output/chtml")
 WORDS = 70  # of text on a slide beside a figure
 LONGEST = 175  # words of a statement that a slide holds
@@ -100,51 +97,20 @@ def write(directory: Path, preset: str = "quick") -> Path:
     """Write a deck a chapter, with an index and what they load, into a directory; returns it.
 
     UsageError where the directory holds something else, PagsError where a chapter was not executed at `preset`
-    ("best": at any), or reveal.js is not installed.
+    ("best": at any), or reveal.js is not installed; nothing is written then.
     """
-    with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()) and not (directory / "deck.css").exists():
-            raise UsageError(f"{directory} is not empty and holds no slides: name a new directory")
-        (directory / "deck.css").write_text(STYLE, encoding="utf-8")
-    known, elsewhere, made = plain.names(), statements(), []
-    for chapter in chapters.names():
-        path = runs.executed(chapter, preset)
-        if path is None:
-            raise PagsError(f"not executed at preset {preset}: {chapter}; run: pags run {chapter} --preset {preset}")
-        notebook, _ = runs.page(chapter, path)
-        deck_ = deck(notebook, exercises.read(chapter), known, elsewhere)
-        (directory / f"{chapter}.html").write_text(page(deck_), encoding="utf-8")
-        made.append((chapter, deck_))
-    (directory / "index.html").write_text(_index(made), encoding="utf-8")
-    copy(
-        _installed("sphinx_revealjs", "sphinx-revealjs") / "_static" / "revealjs",
-        REVEAL,
-        directory / "reveal",
-        flat=True,
-    )
-    source = _installed("mathjax", "django-static-mathjax") / "static" / "mathjax" / "es5"
-    copy(source, MATHJAX, directory / "mathjax", flat=False)
+    runs.preset_named(preset)
+    decks = {one.chapter: one.notebook for one in runs.read(chapters.names(), preset)}
+    known, elsewhere = plain.names(), statements()
+    with filling(directory, "deck.css", "slides") as work:
+        made = {name: deck(notebook, exercises.read(name), known, elsewhere) for name, notebook in decks.items()}
+        for chapter, slides in made.items():
+            (work / f"{chapter}.html").write_text(page(slides), encoding="utf-8")
+        (work / "deck.css").write_text(STYLE, encoding="utf-8")
+        (work / "index.html").write_text(_index(made), encoding="utf-8")
+        shipped.reveal(work / "reveal")
+        shipped.mathjax(work / "mathjax", MATHJAX)
     return directory
-
-
-def _installed(module: str, package: str) -> Path:
-    """The directory of a package that is found but never imported."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise PagsError(f"the slides need {package}: pip install -c constraints.txt {package}")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def copy(source: Path, names: tuple[str, ...], target: Path, *, flat: bool) -> None:
-    """Copy files and directories below `source` to below `target`, `flat` without the folders that they lie in."""
-    for name in names:
-        place = target / (name.rsplit("/", 1)[-1] if flat else name)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if (source / name).is_dir():
-            shutil.copytree(source / name, place, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source / name, place)
 
 
 def deck(
@@ -357,11 +323,11 @@ def _bare(title: str) -> str:
     return re.sub(r"[$*`]", "", title)
 
 
-def _index(made: list[tuple[str, list[Slide]]]) -> str:
+def _index(made: Mapping[str, list[Slide]]) -> str:
     lines = "\n".join(
         f'<li><a href="{chapter}.html">{chapter.split("_")[0]} {html.escape(_bare(slides[0].title))}</a>, '
         f"{len(slides)} slides</li>"
-        for chapter, slides in made
+        for chapter, slides in made.items()
     )
     style = "body{font-family:system-ui,sans-serif;max-width:40em;margin:2em auto;padding:0 1em;line-height:1.6}"
     return (

@@ -11,6 +11,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,14 +24,15 @@ from torch import Tensor
 
 from pags import artifacts, attribution, classify, data, strokes, tangent, train
 from pags.book.page import digits
-from pags.errors import PagsError
-from pags.files import explained, reading
+from pags.errors import PagsError, UsageError
+from pags.files import reading, write_atomically
 
 PICTURES = 50  # drawn digits of the test set
 NET = classify.Config(train.Schedule(epochs=5, batch=64, lr=1e-3), net="narrow_mlp", dropout=False)
 COLUMNS = ["study", "person", "seed", "task", "trial", "kind", "pair", "left", "answer", "choice", "fraction_a"]
 COLUMNS += ["fraction_b", "milliseconds"]
 CHOICES = ("A", "B", "undecided")
+TITLE = "<title>A study on how people see images</title>"  # by which the page is known
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,18 @@ TASKS = {  # Bordt et al. 2022, Table 1 and Appendix E
 
 
 def write(directory: Path) -> Path:
-    """Write the page, index.html, with its pictures inside; returns it. A net of a few seconds is trained, once."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write the page, index.html, with its pictures inside; returns it. A net of a few seconds is trained, once.
+
+    UsageError where another page of that name lies there.
+    """
     template = resources.files("pags.book").joinpath("study.html").read_text(encoding="utf-8")
-    content = json.dumps(stimuli(), separators=(",", ":")).replace("<", r"\u003c")
     path = directory / "index.html"
-    with explained(path):
-        path.write_text(template.replace("STUDY_DATA", content), encoding="utf-8")
+    with reading(path), suppress(FileNotFoundError):
+        if TITLE not in path.read_text(encoding="utf-8", errors="replace"):
+            raise UsageError(f"{path} is another page: name a new directory")
+    content = json.dumps(stimuli(), separators=(",", ":")).replace("<", r"\u003c")
+    whole = template.replace("STUDY_DATA", content)
+    write_atomically(path, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
     return path
 
 
@@ -168,7 +175,10 @@ def read(path: Path) -> list[dict[str, str]]:
         raise UnusableError("there is no such file") from None
     except (PagsError, UnicodeDecodeError):
         raise UnusableError("it cannot be read as text") from None
-    table = list(csv.reader(io.StringIO(text)))
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=None)))
+    except csv.Error:  # a cell that never ends, say
+        raise UnusableError("it cannot be read as a table") from None
     if not table or table[0] != COLUMNS:
         raise UnusableError("its first line is not that of this study")
     rows = []
