@@ -1,6 +1,7 @@
 """The command `pags`: what it refuses, what it says, and its exit status."""
 
 import math
+import os
 import subprocess
 import sys
 
@@ -45,8 +46,11 @@ def pags(capsys):
         (["run", "good", "-p", "epochs"], "'-p'"),
         (["run", "good", "--device", "tpu"], "'tpu'"),
         (["run", "good", "--data-dir", "nowhere"], "'nowhere'"),
-        (["build", "--preset", "fast"], "preset 'fast' is unknown: write one of quick, standard, gpu, paper"),
+        (["build", "--preset", "fast"], "unknown preset 'fast': write one of quick, standard, gpu, paper"),
         (["data", "fetch", "strokes"], "'strokes' cannot be fetched"),
+        (["run", "good", "-p", "epochs", "!!bool x"], "-p epochs '!!bool x': the value is not valid YAML"),
+        (["run", "good", "-p", "epochs", "!!timestamp x"], "-p epochs '!!timestamp x': the value is not valid YAML"),
+        (["slides", "decks", "--preset", "fast"], "unknown preset 'fast': write one of quick, standard, gpu, paper"),
         (["dance"], "No such command 'dance'. See: pags --help"),
         (["run", "--seed", "abc"], "'abc' is not a valid integer range. See: pags run --help"),
         (
@@ -62,6 +66,24 @@ def test_bad_input_is_refused_with_one_line_and_status_2(house, pags, words, sai
     assert said in err
     assert len(err.splitlines()) == 1
     assert not paths.BUILD.exists()
+
+
+def test_the_command_alone_shows_its_help(pags):
+    status, out, err = pags()
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: pags [OPTIONS] COMMAND")
+    assert "  compare " in err
+
+
+def test_a_home_in_the_environment_that_is_not_known_is_one_line():
+    code = "from pags.book import main; main()"
+    for variable in ("PAGS_DATA", "PAGS_BUILD"):
+        environment = os.environ | {variable: "~nobody-of-this-name/x"}
+        words = [sys.executable, "-c", code, "status"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("pags: ~nobody-of-this-name/x leads nowhere (")
 
 
 def test_what_needs_no_torch_is_refused_without_it(tmp_path):

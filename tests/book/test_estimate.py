@@ -154,6 +154,11 @@ def test_it_is_said_for_presets_that_take_long_and_chapters_that_train():
     assert one.endswith("about 2 minutes of one H100")
 
 
+def test_settings_of_which_no_net_can_be_built_are_refused():
+    with pytest.raises(UsageError, match="images of 28 x 28 pixels: this autoencoder needs a multiple of 16"):
+        estimate.lines([("04_off_manifold_robustness", "gpu", {"images": "lungs", "images_size": 28})])
+
+
 def test_how_to_run_shows_the_estimates():
     text = (paths.BOOK / "how_to_run.md").read_text()
     assert [line for row in estimate.table() if (line := f"| `{row[0]}` | {' | '.join(row[1:])} |") not in text] == []

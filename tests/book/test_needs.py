@@ -7,7 +7,7 @@ import pytest
 
 from pags import data, paths, presets
 from pags.book import cli, needs, results, runner
-from pags.errors import PagsError
+from pags.errors import PagsError, UsageError
 
 ALL = [(chapter, name) for chapter, by_name in presets.CHAPTERS.items() for name in by_name]
 
@@ -64,6 +64,20 @@ def test_a_data_set_of_ones_own_has_to_be_put_there(empty):
     np.savez(empty / "lungs.npz", x_train=np.zeros(1))
     needs.check([wanted])  # what it holds, the chapter says
     assert data.names(empty)["lungs"]
+
+
+@pytest.mark.parametrize(
+    ("chapter", "overrides"),
+    [
+        ("05_blockmnist", {"null_data": "patch"}),
+        ("05_blockmnist", {"data": "My Digits"}),
+        ("06_diffroar", {"images": "generated"}),
+    ],
+)
+def test_a_name_that_no_data_set_can_have_is_refused_before_anything_runs(empty, chapter, overrides):
+    (name,) = overrides.values()
+    with pytest.raises(UsageError, match=f"data set '{name}': "):
+        needs.check([(chapter, "quick", overrides, empty)])
 
 
 def test_a_run_without_its_data_is_refused_before_anything_runs(empty, capsys, monkeypatch):

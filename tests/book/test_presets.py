@@ -1,6 +1,7 @@
 """Presets: each setting written once, complete, changed by dotted name, and guarded against what cannot be meant."""
 
 import dataclasses
+import re
 import typing
 
 import pytest
@@ -349,6 +350,20 @@ SHARES = [
     *[("06_diffroar", field) for field in ("removed", "mean_removed", "shares", "scarce", "share", "larger_shares")],
     *[("06_diffroar", field) for field in ("conv_shares", "block_share")],
 ]
+
+
+def test_a_list_may_be_empty_where_a_preset_has_it_so():
+    for field in ("instrument_n", "instrument_k"):
+        with pytest.raises(UsageError, match=re.escape(f"{field} = []: write one value at least")):
+            presets.get("02_mnist32_generation", "gpu", {field: []})
+    with pytest.raises(UsageError, match="mlp_robust"):
+        presets.get("05_blockmnist", "quick", {"mlp_robust.budgets": ()})
+    assert presets.get("05_blockmnist", "paper", {"mlp.schedule.drops": []}).mlp.schedule.drops == ()
+
+
+def test_the_source_of_chapter_07_is_one_that_it_knows():
+    with pytest.raises(UsageError, match="source = 'mnist': write one of strokes, generated"):
+        presets.get("07_exact_score", "quick", {"source": "mnist"})
 
 
 @pytest.mark.parametrize(("chapter", "field"), SHARES)

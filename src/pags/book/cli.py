@@ -98,7 +98,7 @@ def parsed(name: str, text: str) -> object:
     """The value that `text` means in YAML."""
     try:
         return yaml.load(text, Core)
-    except (yaml.YAMLError, ValueError):  # a ValueError is an integer of more digits than Python reads
+    except Exception:  # besides its own errors, those of tags: !!bool x
         raise UsageError(f"-p {name} {text!r}: the value is not valid YAML; quote it if it is a text") from None
 
 
@@ -247,7 +247,7 @@ def list_(data_dir) -> None:
     from pags import data as sets
 
     for name, there in sets.names(data_dir).items():
-        click.echo(f"{name:<16}{'here' if there else f'missing: pags data fetch {name}'}")
+        click.echo(f"{name:<16}{'here' if there else f'missing: {sets.fetch_command(name, data_dir)}'}")
     for line in sets.unread(data_dir):
         click.echo(line)
 
@@ -355,6 +355,9 @@ def guarded(call: Callable[[], object]) -> int:
     """The exit status of `call`; every refusal and failure is told without a traceback, unless PAGS_DEBUG is set."""
     try:
         call()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except (UsageError, PagsError, click.ClickException, OSError) as error:
         if os.environ.get("PAGS_DEBUG"):
             raise

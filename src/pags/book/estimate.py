@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pags import PRESETS, autoencoder, classify, deep_autoencoder, denoise, generate, nets, presets, vae
 from pags.book import retraining
+from pags.errors import UsageError
 from pags.presets.blockmnist import BlockMnist
 from pags.presets.diffroar import Roar
 from pags.presets.exact_score import KnownScore
@@ -134,9 +135,15 @@ def duration(hours: float) -> str:
 
 
 def lines(chosen: Iterable[tuple[str, str, dict[str, Any]]]) -> list[str]:
-    """A sentence for every (chapter, preset, overrides) that is to be run at one of `PRINTED`, and their sum."""
+    """A sentence for every (chapter, preset, overrides) that is to be run at one of `PRINTED`, and their sum.
+
+    UsageError where no net can be built with these settings.
+    """
     some = [one for one in chosen if one[1] in PRINTED and trainings(presets.get(*one))]
-    said = [line(*one) for one in some]
+    try:
+        said = [line(*one) for one in some]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if len(some) > 1:
         hours = sum(estimate(presets.get(*one)).hours for one in some)
         said.append(f"together about {duration(hours)}, less what is there already")

@@ -1,6 +1,5 @@
 """Which files a chapter reads at its settings, so that a run that lacks some is refused before it begins."""
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,10 @@ def required(config: Any) -> list[str]:
 
 
 def check(wanted: Iterable[tuple[str, str, dict[str, Any], Path | None]]) -> None:
-    """PagsError, in one line, if a chapter (name, preset, overrides, data directory) reads what is not there."""
+    """PagsError, in one line, if a chapter (name, preset, overrides, data directory) reads what is not there.
+
+    UsageError for a name that no data set can have.
+    """
     lacking: dict[str, list[str]] = {}
     directory = paths.DATA
     for chapter, preset, overrides, place in wanted:
@@ -48,13 +50,14 @@ def check(wanted: Iterable[tuple[str, str, dict[str, Any], Path | None]]) -> Non
         except UsageError:  # no such directory yet
             there = {}
         for name in names:
-            if not there.get(name) and data.NAME.fullmatch(name):  # a name that cannot be, the chapter refuses
+            if name not in data.WEIGHTS:
+                data.checked_name(name)
+            if not there.get(name):
                 lacking.setdefault(name, []).append(chapters.number(chapter))
     if not lacking:
         return
     said = ", ".join(f"{name} (chapter {' and '.join(numbers)})" for name, numbers in lacking.items())
-    into = "" if directory == paths.DATA else f" --data-dir {shlex.quote(str(directory))}"
-    fetched = " && ".join(f"pags data fetch {name}{into}" for name in lacking if name in data.FETCHABLE)
+    fetched = " && ".join(data.fetch_command(name, directory) for name in lacking if name in data.FETCHABLE)
     put = [f"{name} (as {name}.npz, say)" for name in lacking if name not in data.FETCHABLE]
     ways = ([f"run: {fetched}"] if fetched else []) + ([f"put there: {', '.join(put)}"] if put else [])
     raise PagsError(f"{directory} lacks {said}; {'; '.join([*ways, 'or name another directory by --data-dir'])}")

@@ -25,7 +25,11 @@ from pags.presets.off_manifold import OffManifold
 from pags.presets.theory import LeakageTheory, ManifoldTheory, RobustnessTheory, Theory
 
 # What an override may say, beyond its type: some settings are names, few counts may be zero, none is astronomic.
-CHOICES = {"net": tuple(classify.NETS), "methods": tuple(attribution.METHODS)}
+CHOICES = {
+    "net": tuple(classify.NETS),
+    "methods": tuple(attribution.METHODS),
+    "source": ("strokes", "generated"),
+}
 MAY_BE_ZERO = {"drops", "looks"}
 LARGEST = 10**12
 
@@ -55,6 +59,8 @@ def get(chapter: str, name: str, overrides: dict[str, Any] | None = None) -> Any
     config = CHAPTERS[chapter][name]
     for field, value in (overrides or {}).items():
         config = _replaced(config, str(field), str(field).split("."), value)
+        if value in ([], ()) and all(flat(columns)[str(field)] for columns in CHAPTERS[chapter].values()):
+            raise UsageError(f"{field} = []: write one value at least")
     return config
 
 
