@@ -121,11 +121,12 @@ def test_of_several_chapters_at_once_the_longest_start_first(monkeypatch):
 def test_the_length_of_a_chapter_is_that_of_its_published_run(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
     assert results.length("01_good", "quick") == math.inf
-    about = {"date": "2026-01-01T00:00:00+00:00", "seconds": 12.5, "seconds_to_make": 30, "artifacts": 2, "cached": 0}
+    about = {"date": "2026-01-01T00:00:00+00:00", "seconds": 12.5, "seconds_to_make": 30, "artifacts": 2, "cached": 2}
     about |= {"commit": None, "machine": {"system": "Linux", "cpu": "any", "cores": 2}}
     (tmp_path / "quick").mkdir()
-    (tmp_path / "quick" / "01_good.run.json").write_text(json.dumps(about))
-    assert results.length("01_good", "quick") == 42.5
+    for cached, seconds in ((2, 42.5), (0, 12.5)):  # what it made itself is in what it took
+        (tmp_path / "quick" / "01_good.run.json").write_text(json.dumps(about | {"cached": cached}))
+        assert results.length("01_good", "quick") == seconds
 
 
 def test_kernels_know_the_scheduler_once_it_has_answered(house, monkeypatch):
@@ -355,6 +356,14 @@ def test_success_removes_the_notebook_of_an_earlier_failure(house):
     stale.write_text("earlier")
     assert run("1") == []
     assert not stale.exists()
+
+
+def test_a_run_with_other_changed_settings_says_whose_place_it_takes(house, capsys):
+    job = runner.Job("01_good", "quick", {"overrides": {"epochs": 3}}, None)
+    said = "01_good  takes the place of the run with epochs = 3 in build/changed"
+    for epochs, told in ((3, False), (3, False), (5, True)):
+        assert runner.run([job._replace(parameters={"overrides": {"epochs": epochs}})]) == []
+        assert (said in capsys.readouterr().err.splitlines()) == told
 
 
 def test_a_failure_with_changed_settings_says_nothing_of_the_ordinary_run(house):

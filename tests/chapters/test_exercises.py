@@ -75,7 +75,8 @@ def test_labels_are_the_chapters_own():
 def test_the_stub_is_the_solution_minus_lines_and_fails(label):
     chapter, one = ALL[label]
     marked = exercises.marked(one)
-    assert exercises.open_code(marked).replace("\n", "") == one.code.replace("\n", "")
+    opened = [line for line in marked.split("\n") if line.strip() not in (exercises.BEGIN, exercises.END)]
+    assert "".join(opened) == one.code.replace("\n", "")
     stub = exercises.cleared(marked)
     lines = iter(one.code.split("\n"))
     assert all(line in lines for line in stub.split("\n") if line and line.strip() not in exercises.STUB)

@@ -91,14 +91,19 @@ def marked(one: Exercise) -> str:
     """The solution's code with nbgrader's marks around what a student has to write; without code, all of it."""
     if not one.code:
         return f"{BEGIN}\n# in words, below\n{END}"
-    lines, parts = one.code.split("\n"), []
+    lines, parts, end = one.code.split("\n"), [], 0
     for node in ast.parse(one.code).body:
-        first, last = node.lineno, node.end_lineno or node.lineno
-        own = lines[first - 1 : last]
+        first = next(i for i in range(end, len(lines)) if lines[i].strip())  # comments and decorators go with it
+        end = node.end_lineno or node.lineno
+        own = lines[first:end]
         if isinstance(node, ast.Import | ast.ImportFrom):
             parts.append(("kept", own))
         elif isinstance(node, ast.FunctionDef) and _told(one, node.name):
-            head = node.body[0].lineno - first  # lines of the signature
+            head = node.body[0].lineno - 1 - first  # lines of the signature
+            if node.body[0].lineno == node.lineno:
+                raise PagsError(
+                    f"{one.label}: write the body of {node.name} below its head, so that a stub can stand there"
+                )
             indent = " " * node.body[0].col_offset
             parts.append(("function", [*own[:head], f"{indent}{BEGIN}", *own[head:], f"{indent}{END}"]))
         else:
@@ -139,8 +144,3 @@ def cleared(text: str, stub: tuple[str, ...] = STUB) -> str:
         elif not inside:
             kept.append(line)
     return "\n".join(kept)
-
-
-def open_code(text: str) -> str:
-    """The text without the marks."""
-    return "\n".join(line for line in text.split("\n") if BEGIN not in line and END not in line)

@@ -346,12 +346,15 @@ def reuse(keys: Iterable[str], start: float) -> dict[str, Any]:
 
 
 def length(chapter: str, preset: str) -> float:
-    """Seconds that the chapter's published run took and would take with nothing made before; infinite if unknown."""
+    """Seconds that the chapter's published run would take with nothing made before; infinite if unknown.
+
+    What it made itself is in the seconds that it took; of one that found a part of it, all is added.
+    """
     try:
         about = record(paths.PUBLISHED / preset / f"{chapter}.json")
     except PagsError:  # damaged: who builds the pages is told
         about = {}
-    return about.get("seconds", math.inf) + about.get("seconds_to_make", 0)
+    return about.get("seconds", math.inf) + (about["seconds_to_make"] if about.get("cached") else 0)
 
 
 def limits(metric: Mapping[str, Any]) -> tuple[float, float]:
@@ -412,7 +415,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         result = _json(path)
     except FileNotFoundError:
-        raise PagsError(f"{path} does not exist: make it with `{_command(path)}`") from None
+        raise PagsError(f"{path} does not exist: make it with {again(path)}") from None
     newest = result.get("schema") if isinstance(result, dict) else None
     if isinstance(newest, int) and newest > SCHEMA:
         raise PagsError(f"{path} has schema {newest}, {SCHEMA} is the newest known here: update this copy of pags")
@@ -455,10 +458,16 @@ def damaged(path: Path, why: object) -> PagsError:
 def remedy(path: Path) -> str:
     """What to do about a file of a run that cannot be used."""
     if path.is_relative_to(paths.PUBLISHED):
-        return f"restore it with `git checkout`, or run the chapter here with `{_command(path)}`"
+        return f"restore it with `git checkout`, or run the chapter here with {again(path)}"
     if path.parent.name not in PRESETS:  # from elsewhere
         return "bring it here again"
-    return f"delete it and make it again with `{_command(path)}`"
+    return f"delete it and make it again with {again(path)}"
+
+
+def again(path: Path) -> str:
+    """The command that makes a file of a run anew."""
+    command = f"`pags run {path.name.split('.')[0]} --preset {path.parent.name}`"
+    return f"{command} and the same -p" if path.is_relative_to(paths.CHANGED) else command
 
 
 def misplaced(result: Mapping[str, Any], path: Path) -> str | None:
@@ -507,10 +516,6 @@ def validate(result: Any) -> None:
         if (low is None) != (high is None) or (low is not None and not low <= metric["value"] <= high):
             raise PagsError(f"metrics.{name}: value {metric['value']} is not between low {low} and high {high}")
     _text(result)
-
-
-def _command(path: Path) -> str:
-    return f"pags run {path.name.split('.')[0]} --preset {path.parent.name}"
 
 
 def _write(path: Path, content: Any) -> None:

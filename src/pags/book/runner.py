@@ -218,13 +218,19 @@ def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
     The notebook says with which results it belongs together, and is the last to move. A run with changed settings is
     kept apart, where no page looks unless it is asked to.
     """
-    changed = bool(job.parameters.get("overrides"))
+    overrides = job.parameters.get("overrides", {})
+    changed = bool(overrides)
     executed, kept = (
         (paths.CHANGED / "executed", paths.CHANGED / "results") if changed else (paths.EXECUTED, paths.RESULTS)
     )
     made = written(job, work)
     notebook = cleaned(notebook)
     notebook.metadata["pags"] = {"results": runs.fingerprint(made / f"{job.chapter}.json")}
+    before = kept / job.preset / f"{job.chapter}.json"
+    with suppress(PagsError):  # of a damaged one nothing is lost
+        if changed and before.exists() and (old := results.load(before)["parameters"]["overrides"]) != overrides:
+            words = ", ".join(f"{name} = {value}" for name, value in old.items())
+            terminal.tell(f"{job.chapter}  takes the place of the run with {words} in build/changed")
     path = work / "clean.ipynb"
     with explained(path):
         nbformat.write(notebook, path)
