@@ -67,6 +67,24 @@ def put(notebooks, results, preset, date="2025-06-07T08:09:10"):
     (results / preset / "01_good.run.json").write_text(json.dumps({"date": date}))
 
 
+def test_a_page_has_todays_text_where_its_code_is_that_of_the_run(house):
+    """What is said about unchanged numbers may be said better without a rerun."""
+    source = paths.NOTEBOOKS / "01_good.md"
+    notebook = chapters.read("01_good")
+    injected = nb.new_code_cell("seed = 5", metadata={"tags": ["injected-parameters"]})
+    notebook.cells.insert(2, injected)
+    before = [cell.source for cell in notebook.cells]
+    text = next(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    source.write_text(source.read_text().replace(text, f"{text} And more."))
+    after = [cell.source for cell in origin.with_text_of_today(notebook, "01_good").cells]
+    assert after == [f"{text} And more." if one == text else one for one in before] != before
+    code = next(
+        cell for cell in chapters.read("01_good").cells if cell.cell_type == "code" and "seed" not in cell.source
+    )
+    source.write_text(source.read_text().replace(code.source, f"{code.source} + 1").replace("And more", "And less"))
+    assert [cell.source for cell in origin.with_text_of_today(notebook, "01_good").cells] == after
+
+
 def page(name):
     return (paths.HTML / name).read_text()
 
@@ -421,7 +439,7 @@ def test_a_page_beside_the_results_of_another_run_is_noticed(executed):
 def test_a_chapter_that_was_not_executed_is_an_error_that_says_what_to_run(house):
     with pytest.raises(PagsError, match=r"not executed at preset paper: 01_good; run: pags run 01_good --preset paper"):
         build.build("paper")
-    with pytest.raises(UsageError, match="'quickly' is unknown: write one of quick, standard, gpu, paper, best"):
+    with pytest.raises(UsageError, match="unknown preset 'quickly': write one of quick, standard, gpu, paper, best"):
         build.build("quickly")
 
 

@@ -1,4 +1,4 @@
-"""Which code made a chapter's numbers: digests of its modules, recorded by a run and compared with the tree."""
+"""What of a page is of its run: digests of the code that made its numbers, compared with the tree, and its text."""
 
 import ast
 import json
@@ -50,6 +50,22 @@ def changes(chapter: str, notebook: NotebookNode, result: Mapping[str, Any]) -> 
         return [*found, "what was not recorded"]
     before, now = result["source"], digests(chapter, type(config).__module__, used["device"])
     return found + sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def with_text_of_today(notebook: NotebookNode, chapter: str) -> NotebookNode:
+    """The executed notebook with the text that the chapter has now, where its code cells and their places are the same.
+
+    What a run has printed stays: it speaks of the run's own numbers.
+    """
+    if not chapters.source(chapter).exists():
+        return notebook
+    source = chapters.read(chapter)
+    executed = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
+    if _code(notebook) == _code(source) and [c.cell_type for c in executed] == [c.cell_type for c in source.cells]:
+        for cell, now in zip(executed, source.cells, strict=True):
+            if cell.cell_type == "markdown":
+                cell.source = now.source
+    return notebook
 
 
 def _code(notebook: NotebookNode) -> list[str]:

@@ -66,7 +66,10 @@ def executed(chapter: str, preset: str, *, changed: bool = False) -> Path | None
 
 
 def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, dict]]:
-    """An executed notebook with its results and run record; PagsError names the file that cannot be used, and why."""
+    """An executed notebook with its results and run record; PagsError names the file that cannot be used, and why.
+
+    Its text is the chapter's of today, as long as the code is that of the run.
+    """
     try:
         with reading(path):
             text = path.read_text(encoding="utf-8")
@@ -81,7 +84,7 @@ def page(chapter: str, path: Path) -> tuple[nbformat.NotebookNode, tuple[dict, d
     if stamp and stamp != fingerprint(result_path(chapter, path)):
         both = f"{path} and {result_path(chapter, path)}"
         raise PagsError(f"{both} are not of the same run: make both again with {results.again(path)}")
-    return notebook, files
+    return origin.with_text_of_today(notebook, chapter), files
 
 
 def result_path(chapter: str, notebook: Path) -> Path:
