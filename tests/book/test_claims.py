@@ -326,8 +326,55 @@ def test_networks_that_are_hardly_trained_judge_no_claim_that_asks_for_an_accura
     book(entry)
     write_results(found)
     (card,) = board()[1].select(".pags-card")
-    said = f"of unseen images its standard network classifies {accuracy or 0:.0%}, and a judge 85% at least"
+    said = "the claim asks for a network that classifies 85 % of unseen images, and this one does 46 %"
     assert (said in card.text) == (accuracy is not None and not counts)
+    assert ("no verdict: no network is accurate enough" in card.text) == (said in card.text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found", "said"),
+    [
+        ({"presets": ["gpu", "paper"]}, result(), "no verdict: asks for preset gpu or paper"),
+        ({"presets": ["gpu"]}, result(data="strokes"), "not tested on MNIST"),
+        ({"presets": ["gpu"], "data": ["mnist", "cifar10"]}, result(data="strokes"), "not tested on MNIST or CIFAR-10"),
+        ({"presets": ["gpu"], "data": []}, result(), "not tested here"),
+    ],
+)
+def test_a_card_says_why_there_is_no_verdict(book, entry, found, said):
+    book(ENTRY | {"judge": ENTRY["judge"] | entry})
+    write_results(found)
+    (card,) = board()[1].select(".pags-card")
+    assert card.select_one(".pags-verdict").get_text().startswith(f"– {said}")
+
+
+def test_a_verdict_names_the_data_of_the_claim_and_not_all_of_the_chapter(book):
+    book(ENTRY | {"judge": ENTRY["judge"] | {"presets": ["gpu"]}})
+    found = result() | {"data": {"mnist": "train 0", "cifar10": "train 1", "strokes": "train 2"}}
+    write_results(found)
+    (card,) = board()[1].select(".pags-card")
+    assert [one.get_text() for one in card.select(".pags-verdict")] == [
+        "– no verdict: asks for preset gpu",
+        "✓ holds on MNIST standard",
+    ]
+    assert card["data-data"] == "MNIST"
+
+
+def test_the_table_by_preset_counts_every_claim_once(book):
+    book(ENTRY, ENTRY | {"id": "B-4-later", "chapter": "04_later"}, ENTRY | {"id": "B-own", "own": True})
+    write_results(result(), result(preset="quick", data="strokes"))
+    rows = claims.verdicts(results.all([paths.RESULTS]))
+    table = BeautifulSoup(scoreboard.by_preset(rows), "html.parser").table
+    heads, *lines = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")]
+    assert heads[0] == "preset, whose claims"
+    assert heads[-1] == "all"
+    assert [line[0] for line in lines] == [
+        "quick, no verdict (other data, preset or settings)",
+        "standard, the papers' claims",
+        "standard, our own hypotheses",
+    ]
+    assert [line[-1] for line in lines] == ["2", "2", "1"]
+    for line in lines:
+        assert sum(map(int, line[1:-1])) == int(line[-1])
 
 
 def test_the_bar_for_networks_that_stand_for_those_of_a_is_the_pages():

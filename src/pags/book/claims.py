@@ -78,7 +78,10 @@ class Finding(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one run says about a claim. It `counts` as a verdict only where the ledger says so."""
+    """What one run says about a claim. It `counts` as a verdict only where the ledger says so.
+
+    `data` are the sets that the claim is about, where the run has them, else all of the run.
+    """
 
     claim: Claim
     preset: str | None
@@ -178,7 +181,7 @@ def verdict(claim: Claim, result: Mapping[str, Any]) -> Verdict:
     accuracy = result["metrics"].get(asked["metric"], {}).get("value") if asked else None
     counts = result["preset"] in claim.judge["presets"] and comparable and trained(claim, accuracy) and not changed
     findings = tuple(find(check, result["metrics"], comparable=comparable) for check in claim.checks)
-    shown = judged if counts and (judged or not claim.own) else data  # a theorem of a paper names no data
+    shown = judged or (() if counts and not claim.own else data)  # a theorem of a paper names no data
     return Verdict(claim, result["preset"], shown, changed, counts, together(findings), findings, accuracy)
 
 

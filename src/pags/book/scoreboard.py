@@ -24,7 +24,7 @@ from pags.book.claims import (
     load,
     verdicts,
 )
-from pags.book.page import filled, number
+from pags.book.page import filled, html_table, number, percent
 
 PAPERS = {
     "A": "Srinivas, Bordt and Lakkaraju (2023)",
@@ -252,14 +252,31 @@ OF_CHAPTER = 'aria-label="Claims judged in this chapter"'  # by it the build fin
 def markdown(rows: Iterable[Verdict], found: Sequence[Mapping[str, Any]], places: Places) -> str:
     """How many claims have which verdict, and a heading and a card per claim for each paper."""
     rows = list(rows)
-    by_preset = "".join(f"<li>{escape(line)}</li>" for line in counts(rows))
-    fold = f"<details><summary>The same by preset</summary><ul>{by_preset}</ul></details>"
+    fold = f"<details><summary>The same by preset</summary>{by_preset(rows)}</details>"
     parts = [summary(rows), f'```{{raw}} html\n{fold}\n<div id="pags-filters"></div>\n```']
     for paper in sorted({row.claim.paper for row in rows}):
         cards = "\n".join(card(own, found, places) for own in by_claim(rows, paper))
         html = f'<ul class="{LIST}" aria-label="{escape(PAPERS[paper])}">\n{cards}\n</ul>'
         parts.append(f"## {paper}: {PAPERS[paper]}\n\n```{{raw}} html\n{html}\n```")
     return "\n\n".join(parts)
+
+
+def by_preset(rows: Sequence[Verdict]) -> str:
+    """A table of verdicts, a row for each preset that has run and whose claims they are on, and a column an outcome."""
+    some = [preset for preset in PRESETS if any(row.preset == preset and row.outcome != MISSING for row in rows)]
+    found = {(preset, group): own for preset in some for group, own in tally(rows, preset).items() if own}
+    if not found:
+        return "<p>There are no claims yet.</p>"
+    heads = [
+        "preset, whose claims",
+        *(word if word == ELSEWHERE[one] else f"{word} / {ELSEWHERE[one]}" for one, word in PAPER.items()),
+        "all",
+    ]
+    cells = [
+        [f"{preset}, {group.removeprefix('of ')}", *(str(own[one]) for one in OUTCOMES), str(own.total())]
+        for (preset, group), own in found.items()
+    ]
+    return html_table("Verdicts by preset", heads, cells, label="Verdicts by preset")
 
 
 def summary(rows: Iterable[Verdict]) -> str:
@@ -288,7 +305,7 @@ def card(own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Pla
     about += f' data-data="{escape("|".join(data))}"'
     lines = [
         f'<p class="pags-claim">{_sentence(claim)}</p>',
-        f'<p class="pags-found">{" ".join(map(_verdict, shown))}</p>',
+        f'<p class="pags-found">{_verdicts(shown)}</p>',
         in_a_number(claim, own, found),
         _place(claim, link(claim, places, up=False)),
         f"<details><summary>The paper's number and every check</summary>{_details(claim, own)}</details>",
@@ -300,7 +317,7 @@ def line(row: Verdict, result: Mapping[str, Any], places: Places, board: str) ->
     """At the end of its chapter: a claim with its verdict; folded, the rest, and a link to it on the page `board`."""
     claim = row.claim
     up = f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>' if board else ""
-    said = " ".join(map(_verdict, _shown([row])))
+    said = _verdicts(_shown([row]))
     head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{said}</span>'
     rest = (
         in_a_number(claim, [row], [result]) + _place(claim, link(claim, places, up=True), up) + _details(claim, [row])
@@ -312,6 +329,10 @@ def _shown(own: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts of all that was measured, of the largest preset first; before them that nothing counts, if so."""
     at, said = best(own), [row for row in sorted(own, key=_rank, reverse=True) if row.outcome != MISSING]
     return said if at in said else [at, *said]
+
+
+def _verdicts(shown: Sequence[Verdict]) -> str:
+    return " ".join(_verdict(row, shown) for row in shown)
 
 
 def _sentence(claim: Claim) -> str:
@@ -355,22 +376,37 @@ def _details(claim: Claim, own: Sequence[Verdict]) -> str:
             continue
         words = "".join(f"<li>{escape(in_words(finding))}</li>" for finding in row.findings)
         said = [f"{row.preset or 'here'}: {label(row)}."]
-        if row.accuracy is not None and not claims.trained(claim, row.accuracy):
-            said.append(
-                f"No judge of the claim: of unseen images its standard network classifies {row.accuracy:.0%}, and a "
-                f"judge {claim.judge['accuracy']['least']:.0%} at least."
-            )
+        if weak := _too_weak(row):
+            said.append(f"No verdict: {weak}.")
         parts.append(f"<p>{escape(' '.join(said))}</p><ul>{words}</ul>")
     named = "".join(f"<li>{escape(sentence(finding))}</li>" for row in own for finding in row.findings)
     parts.append(f"<details><summary>As recorded</summary><p>{escape(claim.id)}</p><ul>{named}</ul></details>")
     return "".join(parts)
 
 
-def _verdict(row: Verdict) -> str:
+def _too_weak(row: Verdict) -> str:
+    """Why the run's network cannot judge the claim, if the claim asks for an accuracy."""
+    if row.accuracy is None or claims.trained(row.claim, row.accuracy):
+        return ""
+    least = percent(row.claim.judge["accuracy"]["least"])
+    asked = f"the claim asks for a network that classifies {least} of unseen images"
+    return f"{asked}, and this one does {percent(row.accuracy)}"
+
+
+def _untested(claim: Claim, others: Iterable[Verdict]) -> str:
+    """Why there is no verdict: the data were not used, or too small a run used them, or a network that is too weak."""
+    data, presets = claim.judge["data"], claim.judge["presets"]
+    near = [row for row in others if row.outcome != MISSING and data and set(row.data) <= set(data)]
+    if any(_too_weak(row) for row in near if row.preset in presets):
+        return "no verdict: no network is accurate enough"
+    if near:
+        return f"no verdict: asks for preset {' or '.join(presets)}"
+    return f"not tested on {' or '.join(map(data_word, data))}" if data else PAPER[MISSING]
+
+
+def _verdict(row: Verdict, others: Sequence[Verdict] = ()) -> str:
     kind = KINDS[row.outcome] if row.outcome == MISSING or (row.counts and not row.claim.own) else "elsewhere"
     mark = f'<span aria-hidden="true">{symbol(row)}</span>'
-    words = label(row)
-    if row.outcome == MISSING and (data := row.claim.judge["data"]):
-        words = f"not tested on {' or '.join(map(data_word, data))}"
+    words = _untested(row.claim, others) if row.outcome == MISSING else label(row)
     preset = f" <small>{escape(row.preset)}</small>" if row.preset else ""
     return f'<strong class="pags-verdict pags-{kind}">{mark} {escape(words)}{preset}</strong>'
