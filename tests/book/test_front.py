@@ -21,7 +21,7 @@ def run(preset, value, **more):
 def test_a_finding_is_of_the_largest_run_that_has_measured_all_of_it():
     runs = [run("quick", 0.25), run("standard", 0.5), run("paper", 0.75, metrics={})]
     (line,) = front.findings(runs).splitlines()
-    assert "is **50 %** as long as the gradient" in line
+    assert "**50 %** of its length is left" in line
     assert line.endswith("[chapter 03, on MNIST at preset standard](chapters/03_tangent_fractions)")
     assert front.findings([]) == ""
 

@@ -150,6 +150,21 @@ def test_a_sentence_shows_a_metric_in_the_form_that_it_names(form, value, words)
     )
 
 
+@pytest.mark.parametrize(
+    ("form", "low", "words"),
+    [
+        ("percent, interval", 0.25, "28 % [25 %, 31 %]"),
+        (", interval", 0.25, "0.280 [0.250, 0.310]"),
+        ("rest, interval", 0.25, "72 % [69 %, 75 %]"),
+        ("turned, interval", 0.25, "−0.280 [−0.310, −0.250]"),
+        ("percent, interval", None, "28 %"),
+    ],
+)
+def test_a_sentence_shows_an_interval_where_it_is_asked_to_and_there_is_one(form, low, words):
+    one = {"value": 0.28, "low": low, "high": None if low is None else 0.31}
+    assert page.filled(f"It is {{one:{form}}}.", {"one": one}) == f"It is {words}."
+
+
 def test_every_form_is_tested():
     (forms,) = (mark for mark in test_a_sentence_shows_a_metric_in_the_form_that_it_names.pytestmark)
     assert {form for form, _, _ in forms.args[1]} == page.FORMS.keys()

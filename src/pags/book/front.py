@@ -14,24 +14,25 @@ from pags.book.page import filled
 FOUND = (
     (
         "03_tangent_fractions",
-        "What a network's input gradient leaves in the tangent space of the images is "
-        "**{fraction.gradient:percent}** as long as the gradient, where chance gives {fraction.random:percent} and "
-        "adversarial training {fraction.adversary:percent}. A random tangent vector, which knows nothing of the "
-        "network, has {fraction.tangent-random:percent}.",
+        "Project a network's input gradient onto the directions that lead to other images: "
+        "**{fraction.gradient:percent, interval}** of its length is left, where chance would leave "
+        "{fraction.random:percent}. Of two smaller networks that of an adversarial training keeps "
+        "{fraction.adversary:percent}, its twin {fraction.no-adversary:percent}. A random step in those directions, "
+        "which knows nothing of the network, has {fraction.tangent-random:percent}.",
     ),
     (
         "04_off_manifold_robustness",
         "A step across the manifold changes the output of an untouched network "
         "**{change.off.standard/change.on.standard:multiple}** as much as an equal step along it. Adversarial "
-        "training, as strong as accuracy allows, leaves {fall.off.pgd:rest} of the change across and "
-        "{fall.on.pgd:rest} of that along.",
+        "training, as strong as accuracy allows, leaves {fall.off.pgd:rest, interval} of the change across and "
+        "{fall.on.pgd:rest, interval} of that along.",
     ),
     (
         "05_blockmnist",
-        "Beside a block that says nothing about the class, **{highlighted.lenet.standard:percent}** of the brightest "
-        "pixels of a small convolutional network's gradient lie in that block, and {highlighted.lenet.robust:percent} "
-        "after adversarial training; of a ResNet18's {highlighted.resnet.standard:percent} and "
-        "{highlighted.resnet.robust:percent}.",
+        "Beside a block that says nothing about the class, **{highlighted.lenet.standard:percent, interval}** of the "
+        "brightest pixels of a small convolutional network's gradient lie in that block, and "
+        "{highlighted.lenet.robust:percent, interval} after adversarial training; of a ResNet18's "
+        "{highlighted.resnet.standard:percent, interval} and {highlighted.resnet.robust:percent, interval}.",
     ),
 )
 

@@ -83,6 +83,8 @@ FORMS: dict[str, Callable[[float], str]] = {
     "power of ten": lambda value: digits(10**value),
     "power of e": lambda value: digits(math.exp(value)),
 }
+FALLING = ("rest", "turned")  # forms of which a larger metric makes a smaller number
+INTERVAL = ", interval"
 PLACE = re.compile(r"\{([^{}:/]+)(?:/([^{}:/]+))?(?::([^{}]+))?\}")
 
 
@@ -94,9 +96,10 @@ def named(text: str) -> list[str]:
 def filled(text: str, metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The sentence with every "{metric:form}", or ratio "{first/second}", put in.
 
+    A form that ends in ", interval" has the metric's interval behind the number, if there is one: "57 % [52 %, 62 %]".
     None where a metric is missing or the second of a ratio is zero. Raises UsageError for a form that is none of FORMS.
     """
-    if unknown := [match[3] for match in PLACE.finditer(text) if (match[3] or "") not in FORMS]:
+    if unknown := [match[3] for match in PLACE.finditer(text) if (match[3] or "").removesuffix(INTERVAL) not in FORMS]:
         raise UsageError(f"{unknown[0]!r} in {text!r}: write one of {', '.join(filter(None, FORMS))}")
     if any(name not in metrics for name in named(text)):
         return None
@@ -104,8 +107,14 @@ def filled(text: str, metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
         return None
 
     def put_in(match: re.Match[str]) -> str:
-        value = metrics[match[1]]["value"]
-        return FORMS[match[3] or ""](value / metrics[match[2]]["value"] if match[2] else value)
+        metric, name = metrics[match[1]], (match[3] or "").removesuffix(INTERVAL)
+        form = FORMS[name]
+        if match[2]:
+            return form(metric["value"] / metrics[match[2]]["value"])
+        if name == (match[3] or "") or metric["low"] is None:
+            return form(metric["value"])
+        ends = [metric["low"], metric["high"]][:: -1 if name in FALLING else 1]
+        return f"{form(metric['value'])} [{', '.join(map(form, ends))}]"
 
     return PLACE.sub(put_in, text)
 
