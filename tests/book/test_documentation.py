@@ -1,4 +1,4 @@
-"""Every command of README.md and book/how_to_run.md: run as written in a clean copy, or followed up to its start."""
+"""Every command of README.md and of the pages on running: run as written in a clean copy, or followed to its start."""
 
 import ast
 import os
@@ -19,7 +19,8 @@ import torch
 from pags import artifacts, data, paths, sweep
 from pags.book import build, chapters, cli, results, runner
 
-PAGES = [paths.ROOT / "README.md", *(paths.ROOT / "book" / f"how_to_{what}.md" for what in ("run", "teach"))]
+PAGES = [paths.ROOT / "README.md"]
+PAGES += [paths.ROOT / "book" / f"{name}.md" for name in ("how_to_run", "run_further", "how_to_teach")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:pags|make|pip|python|conda|papermill|jupytext|jupyter|dask|source) [^`]+)`")
 
