@@ -8,7 +8,7 @@ from pybtex.database import parse_file
 from pags import paths
 from pags.book import chapters, claims, front, page, results
 
-SETTINGS = {"title": "A book", "author": "Its authors", "copyright": "2026", "repository": {"url": ""}}
+SETTINGS = {"title": "A book", "author": "Its authors", "copyright": "2026, its authors", "repository": {"url": ""}}
 
 
 def run(preset, value, **more):

@@ -342,6 +342,13 @@ def make(*words):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+def test_a_dry_run_of_make_writes_nothing_and_make_builds_where_it_is_told(tmp_path):
+    said = make("book", f"PAGS_BUILD={tmp_path / 'made'}")
+    assert not (tmp_path / "made").exists()
+    assert f"file://{tmp_path}/made/html/index.html" in said
+    assert f"tee -a {tmp_path}/made/steps.txt" in said
+
+
 def test_make_needs_nothing_but_python():
     said = make("setup")
     assert "python3 -m venv .venv" in said

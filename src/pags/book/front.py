@@ -81,7 +81,8 @@ def entry_of_chapter(chapter: str, settings: Mapping[str, Any]) -> str:
 
 def _common(settings: Mapping[str, Any]) -> dict[str, str]:
     url = (settings.get("repository") or {}).get("url")
-    return {"author": f"{{{settings['author']}}}", "year": str(settings["copyright"])} | ({"url": url} if url else {})
+    year = str(settings["copyright"]).partition(",")[0]
+    return {"author": f"{{{settings['author']}}}", "year": year} | ({"url": url} if url else {})
 
 
 def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:
