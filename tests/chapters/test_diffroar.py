@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pags import PRESETS, blocks, presets, roar, stats
-from pags.book import results, retraining
+from pags.book import claims, results, retraining
 from pags.book.page import slug
 from pags.errors import UsageError
 from pags.train import Schedule
@@ -165,6 +165,16 @@ def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_
     run = SimpleNamespace(side=lambda name, above, below, neither: [neither, above, below][signs[name]])
     monkeypatch.setitem(page, "run", run)
     assert page["agreement"]("pair", "against", "along", "neither") == phrase
+
+
+def test_no_dead_network_judges_a_claim_on_svhn():
+    on_svhn = {one.id: one.judge for one in claims.load() if "svhn" in one.judge["data"]}
+    assert {name: judge["accuracy"]["metric"] for name, judge in on_svhn.items()} == {
+        "D-4-svhn": "svhn.standard.accuracy",
+        "D-4-svhn-robust": "svhn.lower.accuracy",  # of both networks
+    }
+    # Of the test images the most frequent digit has 0.196 in the whole of SVHN, 0.209 in the part.
+    assert all(judge["accuracy"]["least"] >= 2 * 0.209 for judge in on_svhn.values())
 
 
 @pytest.mark.parametrize("preset", PRESETS)
