@@ -81,6 +81,29 @@ def problem(seed, d, k):
     return a, H + H.mT, T, torch.eye(d, dtype=torch.float64) - T @ T.mT
 
 
+@given(seeds, st.integers(1, 5), st.floats(0.01, 3))
+@few
+def test_the_distance_is_below_the_square_of_sigma_over_the_smaller_scale(seed, k, sigma):
+    a, H, _, off = problem(seed, 6, k)
+    if seed % 2:  # eigenvalues that cancel in the trace of H and not off the manifold
+        H = off - (6 - k) / k * (torch.eye(6).double() - off)
+    size, zero = a.square().sum(), 0 * a
+    scales = [size / theory.second_moment(zero, H, Q, 1.0) for Q in (torch.eye(6).double(), off)]
+    gap = theory.quadratic_robustness(a, H, off, sigma) - (off @ a).square().sum() / size
+    assert float(gap.abs()) <= sigma**2 / float(min(scales)) + 1e-12
+
+
+def test_the_largest_sigma_for_a_round_bowl_is_as_said(page):
+    largest, d, k = pages.answers(page, "ex-01-a-small")["largest"], 1024, 10
+    off = torch.eye(d).double()
+    off[:k, :k] = 0
+    tangent_only = torch.zeros(d).double()
+    tangent_only[:k] = (d / k) ** 0.5
+    eye = torch.eye(d).double()
+    assert largest(tangent_only, eye, off, 0.02) == pytest.approx(0.0090, abs=5e-5)
+    assert largest(torch.ones(d).double(), eye, off, 0.02) == math.inf
+
+
 @pytest.mark.parametrize("known", [0, 1])  # whether the gradient's part is drawn or exact
 def test_the_simulation_has_the_mean_of_the_formula(page, known):
     a, H, T, off = problem(0, 5, 2)
