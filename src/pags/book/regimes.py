@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pags import regularize
-from pags.book import page, plot, rankings, scoreboard
+from pags.book import claims, page, plot, rankings, scoreboard
 from pags.book.results import Run
 from pags.errors import UsageError
 from pags.presets.off_manifold import OffManifold
@@ -62,6 +63,27 @@ def words_of(P: OffManifold) -> tuple[str, str]:
     own = {"strokes": "drawn digits", "generated": "digits of a decoder"}
     name = own.get(P.images, scoreboard.data_word(P.images))
     return name, f"{nets.get(P.classifier.net, P.classifier.net)}, trained on {name} ({P.n:,} images)"
+
+
+def judged(run: Run) -> str:
+    """In a sentence, which data A's claims of the chapter are about, and on which of them the run can judge any."""
+    counted: dict[str, list[bool]] = {}
+    ours = set(run.config.data)
+    for claim in claims.load():
+        if claim.chapter == run.chapter and not claim.own:
+            can = ours & {*claim.judge["data"]} and run.preset in claim.judge["presets"] and not run.overrides
+            counted.setdefault(scoreboard.data_words(claim.judge["data"]), []).append(bool(can))
+    about = page.listed(
+        f"{len(each)} {'is' if len(each) == 1 else 'are'} about {name}" for name, each in counted.items()
+    )
+    able = page.listed((name for name, each in counted.items() if any(each)), "none of them")
+    lead = f"Of A's {sum(map(len, counted.values()))} claims on this page {about}. This run, on "
+    lead += f"{page.listed(map(scoreboard.data_word, run.config.data))}, "
+    if not any(any(each) for each in counted.values()):
+        return f"{lead}judges none of them: it says what holds on its own data."
+    if all(all(each) for each in counted.values()):
+        return f"{lead}can judge them all."
+    return f"{lead}can judge those about {able} alone: of the others it says what holds on its own data."
 
 
 def axis(strengths) -> np.ndarray:
@@ -233,8 +255,11 @@ def label(axes, strengths) -> None:
         ax.text((t[0] + t[1]) / 2, 0, "//", transform=at, ha="center", va="center", color=plot.MUTED)
 
 
-def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None) -> Axes:
-    """Changes on the left axes, accuracy and likeness on the right, and borders `there`; returns likeness's axes."""
+def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None, least: float | None = None) -> Axes:
+    """Changes on the left axes, accuracy and likeness on the right, and borders `there`; returns likeness's axes.
+
+    With `least` the changes stand on a logarithmic axis that begins there. Nothing is grey without a crossing.
+    """
     right = axes[1].twinx()
     for what, ax in zip(curves, (axes[0], axes[0], axes[1], right), strict=True):
         ax.plot(t, curves[what], label=TITLES[what], **looks[what])
@@ -244,16 +269,31 @@ def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None)
     crossing, kept, halving, _ = there
     end = t[-1] if np.isnan(kept) else kept
     for ax in axes:
-        if crossing < end:
+        if t[0] < crossing < end:
             ax.axvspan(crossing, end, color=plot.RULE, alpha=0.6, linewidth=0, zorder=-1)
         elif np.isfinite(kept):
             ax.axvline(kept, color=plot.MUTED, linewidth=1.2, linestyle=":")
     if np.isfinite(halving):
         axes[0].axvline(halving, color=plot.MUTED, linewidth=1.2)
-    axes[0].set_ylim(0)
+    if least is None:
+        axes[0].set_ylim(0)
+    else:
+        axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[0].minorticks_off()
+        axes[0].set_ylim(least)
+        axes[0].grid(axis="y")
     axes[1].set_ylim(0, 1.02)
     right.spines["right"].set_visible(True)
     return right
+
+
+def share(axes) -> None:
+    """Give axes that share nothing one range."""
+    ends = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def draw_theirs(looks) -> tuple[Figure, dict[str, np.ndarray]]:
@@ -281,14 +321,20 @@ Points = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def scatter(ours: Points, theirs: Points, *, ylabel: str) -> Figure:
-    """Likeness against relative robustness, a dot per net, filled where it keeps the accuracy; A's beside ours."""
-    fig, axes = plot.canvas(1, 2, height=3.4)
+    """Likeness against relative robustness, a dot per net, filled where it keeps the accuracy; A's beside ours.
+
+    The first series, few nets without an objective, lies on top of all others and is larger.
+    """
+    fig, axes = plot.canvas(1, 2, height=3.8)
     looks = dict(zip(ours, plot.looks([*ours]), strict=True))
     for ax, panel in zip(axes, (ours, theirs), strict=True):
         for name, (ratio, alike, kept) in panel.items():
-            dots = looks[name] | {"linestyle": ""}
+            front = name == next(iter(ours))
+            size = 8 if front else 9 if looks[name]["marker"] == "*" else 6
+            edge = {"markeredgecolor": plot.PAPER, "zorder": 4} if front else {"markeredgecolor": looks[name]["color"]}
+            dots = looks[name] | {"linestyle": "", "markersize": size} | edge
             ax.plot(ratio[kept], alike[kept], label=name, **dots)
-            ax.plot(ratio[~kept], alike[~kept], **dots | {"markerfacecolor": "none"})
+            ax.plot(ratio[~kept], alike[~kept], **dots | {"markerfacecolor": plot.PAPER, "zorder": 1.5})
         ax.set(xscale="log", xlabel="change along over change across")
         ax.axvline(1, color=plot.MUTED, linewidth=1.2, zorder=0)
         ax.grid(axis="y")
