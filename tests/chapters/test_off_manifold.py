@@ -10,7 +10,7 @@ from pages import answers, defined
 from torch import nn
 
 from pags import PRESETS, data, outputs, presets, regularize, robustness, score, tangent
-from pags.book import regimes, results
+from pags.book import plot, regimes, results
 from pags.errors import UsageError
 
 CHAPTER = "04_off_manifold_robustness"
@@ -204,6 +204,32 @@ def test_a_regime_opens_only_before_accuracy_is_lost():
     assert not regimes.opens(np.array([1.0, 2.0, 0.0, 0.0]), 3.0, 9)
     assert regimes.opens(np.array([1.0, np.nan, 0.0, 0.0]), 3.0, 9)
     assert not regimes.opens(np.array([1.0, np.nan, 0.0, 0.0]), np.nan, 9)
+
+
+@pytest.mark.parametrize(("on", "grey"), [(0.4, True), (1.1, False)])
+def test_nothing_is_grey_for_who_starts_below_the_crossing(on, grey):
+    """There a regime without a beginning would colour everything."""
+    fig, axes = plot.canvas(1, 2)
+    t, off, accuracy = np.arange(4.0), np.array([1.0, 0.8, 0.2, 0.1]), np.array([1, 1, 1, 0.2])
+    curves = dict(zip(regimes.TITLES, (np.full(4, on), off, accuracy, off), strict=True))
+    looks = dict(zip(curves, plot.looks([*curves]), strict=True))
+    right = regimes.draw(axes, t, curves, regimes.places(t, *curves.values()), looks=looks, least=0.05)
+    assert bool(axes[1].patches) == grey
+    assert axes[0].get_yscale() == "log"
+    assert axes[0].get_ylim()[0] == pytest.approx(0.05)
+    regimes.share([axes[1], right])
+    assert axes[1].get_ylim() == right.get_ylim()
+    plot.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [("quick", "judges none of them"), ("standard", "those about MNIST alone"), ("paper", "can judge them all")],
+)
+def test_the_page_says_which_claims_its_data_can_judge(preset, words):
+    run = results.Run(CHAPTER, preset, 0, SimpleNamespace(type="cpu"), None, presets.get(CHAPTER, preset), {})
+    assert words in regimes.judged(run)
+    assert "8 are about CIFAR-10" in regimes.judged(run)
 
 
 def test_a_ratio_of_noises_is_of_means_over_runs_and_images():
