@@ -173,8 +173,9 @@ def test_no_dead_network_judges_a_claim_on_svhn():
         "D-4-svhn": "svhn.standard.accuracy",
         "D-4-svhn-robust": "svhn.lower.accuracy",  # of both networks
     }
-    # Of the test images the most frequent digit has 0.196 in the whole of SVHN, 0.209 in the part.
-    assert all(judge["accuracy"]["least"] >= 2 * 0.209 for judge in on_svhn.values())
+    # Twice the odds of naming the most frequent digit, which has 0.196 of the test images of SVHN, 0.209 of the part.
+    least = 2 * 0.209 / (1 + 0.209)
+    assert all(judge["accuracy"]["least"] >= least for judge in on_svhn.values())
 
 
 @pytest.mark.parametrize("preset", PRESETS)
