@@ -39,6 +39,7 @@ def compare(before: Path, after: Path, *, exact: bool = False) -> Compared:
         raise PagsError(f"{before} and {after} have no chapter in common")
     lines = [f"before: {before}", f"after:  {after}"]
     lines += [f"{name}: only {where}" for where, names in _alone(first, second) for name in names]
+    ledger = claims.load()
     counts: Counter[str] = Counter()
     turned = asked = 0
     same = first.keys() <= second.keys()
@@ -47,7 +48,7 @@ def compare(before: Path, after: Path, *, exact: bool = False) -> Compared:
         if one["chapter"] != other["chapter"]:
             raise UsageError(f"{first[name]} is of {one['chapter']}, {second[name]} of {other['chapter']}")
         found = {metric: kind(a, b) for metric, (a, b) in _common(one["metrics"], other["metrics"]).items()}
-        verdicts = [_words(result) for result in (one, other)]
+        verdicts = [_words(result, ledger) for result in (one, other)]
         differ = [metric for metric, how in found.items() if how == APART or (exact and how != EQUAL)]
         alone = _alone(one["metrics"], other["metrics"])
         changed = [claim for claim, word in verdicts[0].items() if verdicts[1][claim] != word]
@@ -93,8 +94,8 @@ def _alone(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, 
     return [("before", sorted(one.keys() - other.keys())), ("after", sorted(other.keys() - one.keys()))]
 
 
-def _words(result: Mapping[str, Any]) -> dict[str, str]:
-    own = [claim for claim in claims.load() if claim.chapter == result["chapter"]]
+def _words(result: Mapping[str, Any], ledger: list[claims.Claim]) -> dict[str, str]:
+    own = [claim for claim in ledger if claim.chapter == result["chapter"]]
     return {one.claim.id: one.word for one in claims.verdicts([result], own)}
 
 
