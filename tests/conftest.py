@@ -48,7 +48,7 @@ def house(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name.upper(), tmp_path / name)
     monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
     monkeypatch.setattr(paths, "PUBLISHED", tmp_path / "published")
-    for name in ("ARTIFACTS", "EXECUTED", "RESULTS", "CHANGED", "FAILED", "HTML"):
+    for name in ("ARTIFACTS", "EXECUTED", "RESULTS", "CHANGED", "FAILED", "SEEDS", "HTML"):
         monkeypatch.setattr(paths, name, tmp_path / "build" / name.lower())
     monkeypatch.setattr(presets, "get", settings)
     return tmp_path

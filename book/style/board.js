@@ -7,7 +7,8 @@ document.addEventListener("DOMContentLoaded", () => {
     ["paper", "Paper", (card) => [card.dataset.paper]],
     ["verdict", "Verdict", (card) => [card.dataset.verdict]],
     ["data", "Data", (card) => card.dataset.data.split("|").filter(Boolean)],
-  ];
+    ["again", "Other seeds", (card) => [card.dataset.again].filter(Boolean)],
+  ].filter(([, , of]) => cards.some((card) => of(card).length));
   const form = document.createElement("form");
   form.className = "pags-filters";
   form.setAttribute("aria-label", "Choose claims");

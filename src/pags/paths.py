@@ -25,6 +25,7 @@ EXECUTED = BUILD / "executed"
 RESULTS = BUILD / "results"
 FAILED = BUILD / "failed"
 CHANGED = BUILD / "changed"  # the same three, executed/, results/ and failed/, of runs with changed settings
+SEEDS = BUILD / "seeds"  # the results of every seed that was run here: <seed>/<preset>/
 HTML = BUILD / "html"
 
 

@@ -179,7 +179,7 @@ def test_a_release_refuses_pages_that_earlier_code_made(executed):
 def test_a_release_shows_on_its_scoreboard_only_what_its_pages_show(executed, monkeypatch):
     given = []
     put(paths.PUBLISHED, paths.PUBLISHED, "standard")
-    monkeypatch.setattr(build.scoreboard, "whole_page", lambda found, places: given.append(found) or "# Scoreboard")
+    monkeypatch.setattr(build.scoreboard, "whole_page", lambda found, places, kept: given.append(found) or "# Score")
     monkeypatch.setattr(origin, "changes", lambda *_: [])
     for release in (False, True):
         build.assemble(paths.BUILD / str(release) / "source", "quick", release=release)

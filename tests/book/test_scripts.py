@@ -29,8 +29,12 @@ def shown():
         chromium.close()
 
 
-CARD = '<li class="pags-card" id="{0}" data-paper="{1}" data-verdict="{2}" data-data="{3}">{0}</li>'
-CARDS = [("a", "A", "reproduced", "MNIST|strokes"), ("b", "B", "in part", "MNIST"), ("c", "B", "reproduced", "")]
+CARD = '<li class="pags-card" id="{0}" data-paper="{1}" data-verdict="{2}" data-data="{3}" data-again="{4}">{0}</li>'
+CARDS = [
+    ("a", "A", "reproduced", "MNIST|strokes", "the same verdict"),
+    ("b", "B", "in part", "MNIST", "another verdict"),
+    ("c", "B", "reproduced", "", ""),
+]
 BOARD = '<div id="pags-filters"></div><ul>' + "".join(CARD.format(*card) for card in CARDS) + "</ul>"
 
 
@@ -56,8 +60,16 @@ def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, sh
     page.wait_for_function("document.querySelector('output').textContent === '3 claims'")
     page.select_option("select[name=data]", "strokes")
     assert visible(page) == ["a"]
+    page.select_option("select[name=data]", "")
+    page.select_option("select[name=again]", "another verdict")
+    assert visible(page) == ["b"]
     page.evaluate("location.hash = 'c'")  # a link to a claim that is not among the chosen
     page.wait_for_function("!document.getElementById('c').hidden")
+
+
+def test_a_filter_that_no_claim_needs_is_not_there(house, shown):
+    page = shown(BOARD.replace("the same verdict", "").replace("another verdict", ""), (STYLE / "board.js").read_text())
+    assert page.eval_on_selector_all("select", "all => all.map(one => one.name)") == ["paper", "verdict", "data"]
 
 
 def test_without_scripts_every_claim_is_there_and_no_filter(house, shown):

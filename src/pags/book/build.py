@@ -31,6 +31,7 @@ from pags.book import (
     results,
     runs,
     scoreboard,
+    seeds,
     shipped,
     study,
     terminal,
@@ -119,6 +120,7 @@ def assemble(
     known = [result for place in (paths.RESULTS, paths.PUBLISHED) for result in results.all([place])]
     if wrong := claims.unknown(ledger, known, chapters.names()):
         raise PagsError("\n  ".join(["claims.yml names what is not there; the book stays as it was", *wrong]))
+    kept = seeds.all()
     at: dict[tuple[str, str], tuple[str, str]] = {}
     for one in read:
         metrics = [name for claim in ledger if claim.chapter == one.chapter for name in claim.metrics]
@@ -131,7 +133,7 @@ def assemble(
         dress.number_title(one.notebook, one.chapter)
         dress.insert_under_title(one.notebook, status(one.notebook, one.files, changed=one.changes))
         dress.fold_parameters(one.notebook)
-        dress.link_verdicts(one.notebook, one.files[0], at)
+        dress.link_verdicts(one.notebook, one.files[0], at, kept)
         dress.link_terms(one.notebook, words)
         nbformat.write(one.notebook, source / "chapters" / f"{one.chapter}.ipynb")
     if (teaching := source / "how_to_teach.md").exists():  # a page that was run before may lack an exercise
@@ -140,11 +142,11 @@ def assemble(
         teaching.write_text(exercises.linked(teaching.read_text(encoding="utf-8"), labels), encoding="utf-8")
     places_of_results = [paths.CHANGED / "results"] * changed + [paths.RESULTS, paths.PUBLISHED]
     found = [one.files[0] for one in read if one.files[0]] if release else results.all(places_of_results)
-    (source / "scoreboard.md").write_text(scoreboard.whole_page(found, at), encoding="utf-8")
+    (source / "scoreboard.md").write_text(scoreboard.whole_page(found, at, kept), encoding="utf-8")
     append_status(source / "status.md", preset if release else None)
     shipped.mathjax(source.parent / "static" / "mathjax", MATHJAX)
     settings = config(source)
-    settings["parse"]["myst_substitutions"] = front.substitutions(found, claims.verdicts(found, ledger), settings)
+    settings["parse"]["myst_substitutions"] = front.substitutions(found, claims.verdicts(found, ledger, kept), settings)
     settings.pop("repository", None)  # `link_pages` does what the theme would do wrongly: a chapter's source is text
     (source / "_config.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return source

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pags import paths
-from pags.book import page, results, schema
+from pags.book import page, results, schema, seeds
 from pags.errors import PagsError, UsageError
 
 # What a check finds, and all checks of a claim together.
@@ -91,6 +91,7 @@ class Verdict(NamedTuple):
     outcome: str
     findings: tuple[Finding, ...]
     accuracy: float | None = None  # of the network that `judge: accuracy` names, where it was measured
+    repeated: tuple[tuple[int, "Verdict"], ...] = ()  # seed and verdict of the runs that repeat this one
 
     @property
     def word(self) -> str:
@@ -157,12 +158,23 @@ def unknown(claims: Iterable[Claim], found: Iterable[Mapping[str, Any]], chapter
     return lines
 
 
-def verdicts(found: Iterable[Mapping[str, Any]], claims: Iterable[Claim] | None = None) -> list[Verdict]:
-    """For every claim (those of the book by default) a verdict per results file of its chapter, at least one."""
-    found = list(found)
+def verdicts(
+    found: Iterable[Mapping[str, Any]],
+    claims: Iterable[Claim] | None = None,
+    kept: Collection[seeds.Kept] = (),
+) -> list[Verdict]:
+    """For every claim (those of the book by default) a verdict per results file of its chapter, at least one.
+
+    Beside it those of its repetitions from other seeds, as far as they are `kept`.
+    """
+    repeated = [(result, seeds.repeats(result, kept)) for result in found]
     rows = []
     for claim in load() if claims is None else claims:
-        own = [verdict(claim, result) for result in found if result["chapter"] == claim.chapter]
+        own = [
+            verdict(claim, result)._replace(repeated=tuple((seed, verdict(claim, one)) for seed, one in others.items()))
+            for result, others in repeated
+            if result["chapter"] == claim.chapter
+        ]
         rows += own or [untested(claim)]
     return rows
 

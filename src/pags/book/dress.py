@@ -1,12 +1,13 @@
 """What the build adds to an executed chapter: its number, links from verdicts and back, links to the glossary."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from nbformat import NotebookNode
 
 from pags.book import chapters, scoreboard
+from pags.book.seeds import Kept
 from pags.errors import PagsError
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
@@ -49,12 +50,17 @@ def fold_parameters(notebook: NotebookNode) -> None:
             cell.outputs = [one for one in cell.outputs if RUN not in one.get("data", {}).get("text/html", "")]
 
 
-def link_verdicts(notebook: NotebookNode, result: Mapping[str, Any], places: scoreboard.Places) -> None:
-    """Show the chapter's verdicts, of the ledger as it is now, with links to their figures and to the scoreboard."""
+def link_verdicts(
+    notebook: NotebookNode, result: Mapping[str, Any], places: scoreboard.Places, kept: Collection[Kept] = ()
+) -> None:
+    """Show the chapter's verdicts, of the ledger as it is now, with links to their figures and to the scoreboard.
+
+    And with those from other seeds, as far as these runs are `kept`.
+    """
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if result and scoreboard.OF_CHAPTER in output.get("data", {}).get("text/html", ""):
-                output.data["text/html"] = scoreboard.of_chapter(result).html(BOARD, places)
+                output.data["text/html"] = scoreboard.of_chapter(result, kept).html(BOARD, places)
 
 
 def terms(glossary: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What of a page is of its run: digests of the code that made its numbers, compared with the tree, and its text."""
 
 import ast
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -50,6 +51,11 @@ def changes(chapter: str, notebook: NotebookNode, result: Mapping[str, Any]) -> 
         return [*found, "what was not recorded"]
     before, now = result["source"], digests(chapter, type(config).__module__, used["device"])
     return found + sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def cells(notebook: NotebookNode) -> str:
+    """A digest of a notebook's code cells but those with the parameters of a run."""
+    return hashlib.sha256(json.dumps(_code(notebook)).encode()).hexdigest()
 
 
 def with_text_of_today(notebook: NotebookNode, chapter: str) -> NotebookNode:

@@ -440,6 +440,11 @@ def record(path: Path) -> dict[str, Any]:
     return about
 
 
+def note(path: Path, **facts: Any) -> None:
+    """Add `facts` to the record of the run that wrote a results file."""
+    _write(path.with_suffix(".run.json"), record(path) | facts)
+
+
 def _json(path: Path) -> Any:
     """What the file says; PagsError if it cannot be read or is no JSON, FileNotFoundError if it is not there."""
     with reading(path):
@@ -467,6 +472,8 @@ def remedy(path: Path) -> str:
 def again(path: Path) -> str:
     """The command that makes a file of a run anew."""
     command = f"`pags run {path.name.split('.')[0]} --preset {path.parent.name}`"
+    if any(path.is_relative_to(place) for place in (paths.SEEDS, paths.PUBLISHED / "seeds")):
+        return f"{command[:-1]} --seed {path.parents[1].name}`"
     return f"{command} and the same -p" if path.is_relative_to(paths.CHANGED) else command
 
 

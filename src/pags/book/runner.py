@@ -21,7 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from pags import machine, paths
-from pags.book import chapters, gates, results, runs, terminal
+from pags.book import chapters, gates, origin, results, runs, seeds, terminal
 from pags.errors import PagsError, UsageError
 from pags.files import explained, locked, place, reason, remove_abandoned, write_atomically
 
@@ -231,10 +231,15 @@ def keep(job: Job, work: Path, notebook: nbformat.NotebookNode) -> None:
         if changed and before.exists() and (old := results.load(before)["parameters"]["overrides"]) != overrides:
             words = ", ".join(f"{name} = {value}" for name, value in old.items())
             terminal.tell(f"{job.chapter}  takes the place of the run with {words} in build/changed")
-    path = work / "clean.ipynb"
+    path, copies = work / "clean.ipynb", work / "copies"
     with explained(path):
         nbformat.write(notebook, path)
+        results.note(made / f"{job.chapter}.json", cells=origin.cells(notebook))
+        shutil.copytree(made, copies)
     moves = {one: kept / job.preset / one.name for one in sorted(made.iterdir())}
+    if not changed:
+        place_of_seed = seeds.place(results.read(made / f"{job.chapter}.json"))
+        moves |= {one: place_of_seed / one.name for one in sorted(copies.iterdir())}
     place(moves | {path: executed / job.preset / f"{job.chapter}.ipynb"})
     failed_path(job).unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from textwrap import fill, indent
 from typing import Any
 
 from pags import PRESETS, paths
-from pags.book import claims, results
+from pags.book import claims, results, seeds
 from pags.book.claims import (
     ELSEWHERE,
     FAILS,
@@ -48,6 +48,7 @@ DATA = {
 DATA |= {f"generated from {name}": f"images generated from {word}" for name, word in DATA.items()}
 MANY = {"holds": "hold", "does not hold": "do not hold"}  # said of several
 OURS = "Our own hypothesis, no claim of the paper."
+AGAIN = {True: "the same verdict", False: "another verdict", None: ""}  # from other seeds
 GROUPS = {  # of verdicts at one preset: whose claims, and in which words
     "of the papers' claims": PAPER,
     "of our own hypotheses": ELSEWHERE,
@@ -62,9 +63,9 @@ def show(run: Any) -> "Table":
     return of_chapter(run.results())
 
 
-def of_chapter(result: Mapping[str, Any]) -> "Table":
-    """The same by a results file."""
-    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]]), result)
+def of_chapter(result: Mapping[str, Any], kept: Collection[seeds.Kept] = ()) -> "Table":
+    """The same by a results file, and by its repetitions among what is `kept`."""
+    return Table(verdicts([result], [claim for claim in load() if claim.chapter == result["chapter"]], kept), result)
 
 
 def report() -> str:
@@ -72,19 +73,22 @@ def report() -> str:
 
     Files that cannot be used are left out, and named at the end.
     """
-    found, complaints = results.readable()
-    return "\n".join([text(verdicts(found)), *(f"left out: {complaint}" for complaint in complaints)])
+    found, _ = results.readable()
+    kept, complaints = seeds.readable()
+    return "\n".join([text(verdicts(found, kept=kept)), *(f"left out: {complaint}" for complaint in complaints)])
 
 
-def whole_page(found: Sequence[dict] | None = None, places: Places | None = None) -> str:
+def whole_page(
+    found: Sequence[dict] | None = None, places: Places | None = None, kept: Collection[seeds.Kept] = ()
+) -> str:
     """The scoreboard page in Markdown: what book/scoreboard.md says, and below it a card per claim.
 
-    By the results that are `found`, by default all of this build and the published ones.
+    By the results that are `found`, by default all of this build and the published ones, and their repetitions `kept`.
     """
     page = paths.BOOK / "scoreboard.md"
     head = page.read_text(encoding="utf-8").strip() if page.exists() else "# Scoreboard"
     found = results.all() if found is None else list(found)
-    return f"{head}\n\n{markdown(verdicts(found), found, places or {})}\n"
+    return f"{head}\n\n{markdown(verdicts(found, kept=kept), found, places or {})}\n"
 
 
 # In words
@@ -94,14 +98,44 @@ def label(verdict: Verdict) -> str:
     """The verdict in words: "reproduced on MNIST", "3 of 4 checks hold on MNIST" or, elsewhere, "holds on strokes"."""
     if verdict.outcome == MISSING:
         return verdict.word
-    outcomes = [finding.outcome for finding in verdict.findings if finding.outcome != INCOMPARABLE]
-    holding, unsure = outcomes.count(HOLDS), outcomes.count(UNDECIDED)
-    words = verdict.word
-    if verdict.outcome == IN_PART:
-        words = f"{holding} of {len(outcomes)} checks {'holds' if holding == 1 else 'hold'}"
-    words += f" on {data_words(verdict.data)}" if verdict.data else ""
-    words += f", {unsure} of {len(outcomes)} undecided" if unsure and verdict.outcome != UNDECIDED else ""
-    return words + ", with changed settings" * verdict.changed
+    where = f" on {data_words(verdict.data)}" if verdict.data else ""
+    unsure = f", {unsure}" if (unsure := _unsure(verdict)) else ""
+    return f"{_holding(verdict)}{where}{unsure}{', with changed settings' * verdict.changed}"
+
+
+def _holding(verdict: Verdict) -> str:
+    """The outcome in words; of one in part, how many checks hold."""
+    if verdict.outcome != IN_PART:
+        return verdict.word
+    outcomes = _outcomes(verdict)
+    n = outcomes.count(HOLDS)
+    return f"{n} of {len(outcomes)} checks {'holds' if n == 1 else 'hold'}"
+
+
+def _unsure(verdict: Verdict) -> str:
+    """How many checks are undecided, where the outcome is not."""
+    outcomes = _outcomes(verdict)
+    n = outcomes.count(UNDECIDED)
+    return f"{n} of {len(outcomes)} undecided" if n and verdict.outcome != UNDECIDED else ""
+
+
+def _outcomes(verdict: Verdict) -> list[str]:
+    return [finding.outcome for finding in verdict.findings if finding.outcome != INCOMPARABLE]
+
+
+def repeated(verdict: Verdict) -> str:
+    """What the same run from other seeds says, in words: "the same from seed 100, not reproduced from seed 200"."""
+    if not (others := verdict.repeated):
+        return ""
+    same = [seed for seed, other in others if other.word == verdict.word]
+    parts = [f"the same from {seeds.named(same)}"] if same else []
+    parts += [f"{_holding(other)} from seed {seed}" for seed, other in others if seed not in same]
+    return ", ".join(parts)
+
+
+def stable(verdict: Verdict) -> bool | None:
+    """Whether all repetitions from other seeds have this verdict, by its word; None where there are none."""
+    return all(other.word == verdict.word for _, other in verdict.repeated) if verdict.repeated else None
 
 
 def data_names(names: Collection[str]) -> list[str]:
@@ -162,6 +196,7 @@ def text(rows: Iterable[Verdict]) -> str:
             lines += [f"    {OURS}"] if claim.own else []
             for row in own:
                 lines += [f"    {row.preset or 'here':<10}{symbol(row)} {label(row)}"]
+                lines += [f"{'':<16}again: {repeated(row)}"] if row.repeated else []
                 lines += [f"{'':<16}{sentence(finding)}" for finding in row.findings]
             lines += [""]
     return "\n".join([*lines, *counts(rows)])
@@ -291,6 +326,9 @@ def summary(rows: Iterable[Verdict]) -> str:
         some = [(words[one], outcomes[one]) for one in OUTCOMES if outcomes[one]]
         parts = [f"**{n}** {word if n == 1 else MANY.get(word, word)}" for word, n in some]
         sentences += [f"Of {outcomes.total()} {whose}: {', '.join(parts)}."] if parts else []
+    again = Counter(stable(row) for row in found if row.repeated)
+    if again:
+        sentences += [f"Run again from another seed, {again[True]} of {again.total()} verdicts are the same."]
     return " ".join(sentences) or "There are no claims yet."
 
 
@@ -302,11 +340,12 @@ def card(own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Pla
     claim, shown = own[0].claim, _shown(own)
     data = sorted({word for row in shown for word in data_names(row.data)})
     about = f'id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(best(own).word)}"'
-    about += f' data-data="{escape("|".join(data))}"'
+    about += f' data-data="{escape("|".join(data))}" data-again="{AGAIN[stable(best(own))]}"'
     lines = [
         f'<p class="pags-claim">{_sentence(claim)}</p>',
         f'<p class="pags-found">{_verdicts(shown)}</p>',
         in_a_number(claim, own, found),
+        _repeated(best(own)),
         _place(claim, link(claim, places, up=False)),
         f"<details><summary>The paper's number and every check</summary>{_details(claim, own)}</details>",
     ]
@@ -318,6 +357,7 @@ def line(row: Verdict, result: Mapping[str, Any], places: Places, board: str) ->
     claim = row.claim
     up = f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>' if board else ""
     said = _verdicts(_shown([row]))
+    said += "" if stable(row) in (None, True) else f" <small>{escape(repeated(row))}</small>"
     head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{said}</span>'
     rest = (
         in_a_number(claim, [row], [result]) + _place(claim, link(claim, places, up=True), up) + _details(claim, [row])
@@ -333,6 +373,10 @@ def _shown(own: Sequence[Verdict]) -> list[Verdict]:
 
 def _verdicts(shown: Sequence[Verdict]) -> str:
     return " ".join(_verdict(row, shown) for row in shown)
+
+
+def _repeated(row: Verdict) -> str:
+    return f'<p class="pags-number">Run again: {escape(repeated(row))}.</p>' if row.repeated else ""
 
 
 def _sentence(claim: Claim) -> str:
@@ -376,6 +420,8 @@ def _details(claim: Claim, own: Sequence[Verdict]) -> str:
             continue
         words = "".join(f"<li>{escape(in_words(finding))}</li>" for finding in row.findings)
         said = [f"{row.preset or 'here'}: {label(row)}."]
+        if again := repeated(row):
+            said.append(f"Again: {again}.")
         if weak := _too_weak(row):
             said.append(f"No verdict: {weak}.")
         parts.append(f"<p>{escape(' '.join(said))}</p><ul>{words}</ul>")

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from pags import PRESETS, paths
-from pags.book import chapters, claims, origin, runs, scoreboard, terminal
+from pags.book import chapters, claims, origin, runs, scoreboard, seeds, terminal
 from pags.book.page import stacked_table
 from pags.errors import PagsError
 
@@ -31,11 +31,11 @@ def rows(*, changed: bool = True) -> list[Row]:
 
     With `changed` also those with changed settings, each after the ordinary run of its preset.
     """
-    ledger = claims.load()
+    ledger, (kept, _) = claims.load(), seeds.readable()
     found = []
     for chapter in chapters.names():
         kinds = [(preset, kind) for preset in PRESETS for kind in (False, True)[: 1 + changed]]
-        own = [row for preset, kind in kinds if (row := _row(chapter, preset, ledger, changed=kind))]
+        own = [row for preset, kind in kinds if (row := _row(chapter, preset, ledger, kept, changed=kind))]
         found += own or [Row(chapter, "-", "never run")]
     return found
 
@@ -94,7 +94,7 @@ def commit(run: Mapping[str, Any]) -> str:
     return whole[:10] + "-dirty" * whole.endswith("-dirty")
 
 
-def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool) -> Row | None:
+def _row(chapter: str, preset: str, ledger: list[claims.Claim], kept: list[seeds.Kept], *, changed: bool) -> Row | None:
     where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
     where = {"here, with changed settings": paths.CHANGED / "executed"} if changed else where
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
@@ -110,6 +110,8 @@ def _row(chapter: str, preset: str, ledger: list[claims.Claim], *, changed: bool
         return Row(chapter, preset, where=tuple(places), verdicts=str(error))
     if changed:
         places += [f"{name} = {value}" for name, value in result["parameters"]["overrides"].items()]
+    others = seeds.repeats(result, kept) if result else {}
+    places += [f"also from {seeds.named(others)}"] if others else []
     places += ["by earlier code"] if origin.changes(chapter, notebook, result) else []
     seconds = notebook.metadata.get("papermill", {}).get("duration")
     return Row(
