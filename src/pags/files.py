@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from pags.errors import PagsError, UsageError
 
+MAKING = ".making-"  # so begins the name of what a killed `filling` leaves behind
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -94,11 +95,14 @@ def filling(directory: Path, mark: str, what: str) -> Iterator[Path]:
     """
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file: name a directory")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / mark).exists():
+    holds = (
+        {path.name for path in directory.iterdir() if not path.name.startswith(MAKING)} if directory.is_dir() else ()
+    )
+    if holds and mark not in holds:
         raise UsageError(f"{directory} is not empty and holds no {what}: name a new directory")
     with explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=directory))
+        work = Path(tempfile.mkdtemp(prefix=MAKING, dir=directory))
     try:
         yield work
         with explained(directory):

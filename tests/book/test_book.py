@@ -91,7 +91,10 @@ def page(name):
 
 def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
     assert build.build() == paths.HTML / "index.html"
-    assert "url=intro.html" in page("index.html")
+    first = BeautifulSoup(page("index.html"), "html.parser")
+    assert first.html["lang"] == "en"
+    assert first.select_one("meta[http-equiv=refresh]")["content"] == "0; url=intro.html"
+    assert (paths.HTML / first.select_one("link[rel=icon]")["href"]).exists()
     status = page("chapters/01_good.html").split('class="pags-status')[1].split("</div>")[0]
     for fact in (
         "preset <strong>quick",
@@ -236,7 +239,8 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].metadata["tags"] = ["hide-input"]
     notebook.cells.insert(1, nb.new_code_cell("seed = 0", execution_count=1, metadata={"tags": ["parameters"]}))
-    table = nb.new_output("display_data", {"text/html": "<table><caption>Its <em>words</em></caption></table>"})
+    caption = "<caption>Its 2,115 <em>words</em>, by kind</caption>"
+    table = nb.new_output("display_data", {"text/html": f"<table>{caption}</table>"})
     for outputs in ([table], [], []):
         hidden = nb.new_code_cell("2 + 2", execution_count=2, outputs=outputs, metadata={"tags": ["hide-input"]})
         notebook.cells.append(hidden)
@@ -252,7 +256,7 @@ def test_chapter_folds_and_exercises_have_names_and_numbers_of_their_own(execute
     assert [one.select_one(".collapsed").get_text() for one in summaries] == [
         "Parameters of this chapter",
         "Code of Figures 1.1 and 1.2",
-        "Code of the table “Its words”",
+        "Code of the table “Its 2,115 words”",
         "Code of “A part”",
         "Code of “A part”, part 2",
     ]

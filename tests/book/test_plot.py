@@ -4,6 +4,7 @@ import base64
 import functools
 import io
 import itertools
+import math
 import re
 from unittest import mock
 
@@ -248,7 +249,24 @@ def test_bars_are_as_long_as_their_values_and_carry_their_intervals():
     assert intervals == [[0.4, 0.7], [-0.5, -0.1]]
     (first,), (second, third) = ax.containers
     assert first.get_center()[1] < second.get_center()[1] < third.get_center()[1]
-    assert [text.get_text() for text in ax.texts] == ["0.5", "0.2", "-0.3"]
+    assert [text.get_text() for text in ax.texts] == ["0.50", "0.20", "\N{MINUS SIGN}0.30"]
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [
+        ([0.855, 0, 0.0881], 2),
+        ([0.0881, 0.002], 3),
+        ([4.2, 0.31], 2),
+        ([-42.0, 0.31], 1),
+        ([420, 3.1], 0),
+        ([0, 0], 2),
+        ([1.0, math.nan, math.inf], 2),
+        ([], 2),
+    ],
+)
+def test_labels_of_one_figure_have_as_many_decimals(values, decimals):
+    assert plot.decimals(values) == decimals
 
 
 def test_twelve_series_of_bars_have_twelve_hatches():

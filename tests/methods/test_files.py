@@ -47,3 +47,19 @@ def test_the_variables_are_meant_in_the_same_way(tmp_path):
         check=True,
     )
     assert told.stdout.split() == [str(tmp_path / "sets"), str(tmp_path / "made" / "artifacts")]
+
+
+def test_a_first_filling_that_was_killed_is_in_nobodys_way(tmp_path):
+    left = tmp_path / "out" / f"{files.MAKING}killed"
+    left.mkdir(parents=True)
+    for text in ("one", "two"):
+        with files.filling(tmp_path / "out", "mark", "course") as work:
+            (work / "mark").write_text(text)
+        assert (tmp_path / "out" / "mark").read_text() == text
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "letter").touch()
+    with (
+        pytest.raises(UsageError, match="is not empty and holds no course"),
+        files.filling(tmp_path / "theirs", "mark", "course"),
+    ):
+        pass

@@ -59,6 +59,18 @@ ROLES = {
     'role="doc-biblioentry"': 'role="listitem"',  # deprecated, and no child of a list
     '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
 }
+# Jupyter Book's own has neither a language nor an icon, for which a browser then asks in vain.
+FIRST = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>The book's first page</title>
+<link rel="icon" href="_static/favicon.svg">
+<meta http-equiv="refresh" content="0; url=intro.html">
+</head>
+<body><main><h1><a href="intro.html">The book's first page</a></h1></main></body>
+</html>
+"""
 
 
 def build(
@@ -249,6 +261,7 @@ def mend(directory: Path) -> None:
     for name in gates.page_names(directory):
         page = directory / name
         page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+    (directory / "index.html").write_text(FIRST, encoding="utf-8")
     search = directory / "_static" / "searchtools.js"
     search.write_text(without_contents(search.read_text(encoding="utf-8")), encoding="utf-8")
 

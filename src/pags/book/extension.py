@@ -81,7 +81,8 @@ def of_table(cell: nodes.Element) -> str:
     if not caption:
         return ""
     words = unescape(re.sub("<[^>]*>", "", caption[1])).strip()
-    return f"Code of the table “{shorten(re.split('[,:;(]', words)[0], LONGEST, placeholder=' ...')}”"
+    begins = re.split(r"[,:;(](?!\d)", words)[0]  # not within a number
+    return f"Code of the table “{shorten(begins, LONGEST, placeholder=' ...')}”"
 
 
 def of_section(cell: nodes.Element) -> str:

@@ -14,7 +14,7 @@ import logging
 import math
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a fresh machine's font cache is no warning of ours
@@ -267,12 +267,21 @@ def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chan
     kinds = list(dict.fromkeys(kind for group in groups.values() for kind in group))
     fig, ax = canvas(height=0.9 + max(0.34, 0.26 * len(kinds)) * len(groups))
     _barplot(ax, groups, kinds)
+    halo = [withStroke(linewidth=3, foreground=PAPER)]  # the line of chance may cross them
+    places = decimals(triple[0] for group in groups.values() for triple in group.values())
     for made, kind, hatch in zip(ax.containers, kinds, HATCHES, strict=False):
         made.set_label(kind)
         for bar, ends in zip(made, (group[kind] for group in groups.values() if kind in group), strict=True):
             bar.set_hatch(hatch)
             end = max(0, ends[-1]), bar.get_y() + bar.get_height() / 2
-            ax.annotate(f"{ends[0]:.3g}", end, (6, 0), textcoords="offset points", va="center")
+            ax.annotate(
+                f"{ends[0]:.{places}f}".replace("-", "\N{MINUS SIGN}"),
+                end,
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+                path_effects=halo,
+            )
     if chance is not None:
         reference(ax, chance, f"chance {chance:.3f}", axis="x")
     ax.set(xlabel=xlabel, ylabel="")
@@ -281,6 +290,13 @@ def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chan
     if len(kinds) > 1:
         legend(fig)
     return fig
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals show the largest of these values with two or three digits; all are then written alike."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    order = math.floor(math.log10(largest)) if largest else 0
+    return max(1 - order if order < 0 else 2 - order, 0)
 
 
 def maps(
