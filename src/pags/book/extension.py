@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: numbers that begin with the chapter's, a name for every fold, an index of theorems."""
+"""What the book adds to Sphinx: numbers by chapter, names of folds, how numbers are set, an index of theorems."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_proof.domain import ProofDomain, ProofIndex
 
-from pags.book import chapters
+from pags.book import chapters, typography
 
 CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
 LONGEST = 60  # characters of a caption in a fold's name
@@ -23,6 +23,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("env-get-updated", number_by_chapter, priority=900)  # Sphinx itself numbers at 500
     app.add_post_transform(NameFolds)
+    app.add_post_transform(SetNumbers)
     ProofDomain.indices = [TheoremIndex]
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -83,6 +84,26 @@ def of_table(cell: nodes.Element) -> str:
     words = unescape(re.sub("<[^>]*>", "", caption[1])).strip()
     begins = re.split(r"[,:;(](?!\d)", words)[0]  # not within a number
     return f"Code of the table “{shorten(begins, LONGEST, placeholder=' ...')}”"
+
+
+class SetNumbers(SphinxPostTransform):
+    """Set numbers and their units in text and raw HTML as `typography` says."""
+
+    default_priority = 800  # when references and outputs have become text
+    formats = ("html",)
+    literal = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+
+    def run(self, **kwargs: Any) -> None:
+        """Replace the texts of the page."""
+        for raw in list(self.document.findall(nodes.raw)):
+            if "html" in raw.get("format", ""):
+                raw[:] = [nodes.Text(typography.html(raw.astext()))]
+        for text in list(self.document.findall(nodes.Text)):
+            parent: nodes.Node | None = text.parent
+            while parent is not None and not isinstance(parent, self.literal):
+                parent = parent.parent
+            if parent is None and (told := typography.prose(text)) != text:
+                text.parent.replace(text, nodes.Text(told))
 
 
 def of_section(cell: nodes.Element) -> str:

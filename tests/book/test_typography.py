@@ -1,0 +1,38 @@
+"""How numbers are set: no line breaks within them, and nothing but prose is touched."""
+
+import pytest
+
+from pags.book import typography
+
+SPACE = typography.NO_BREAK
+
+
+@pytest.mark.parametrize(
+    ("given", "set_as"),
+    [
+        ("36% [6%, 67%] and 50 %", f"36{SPACE}% [6{SPACE}%,{SPACE}67{SPACE}%] and 50{SPACE}%"),
+        ("0.31 [0.30, 0.32], n = 2", f"0.31 [0.30,{SPACE}0.32], n = 2"),
+        ("fell by -0.4 (-.3) [-0.2, -0.1]", f"fell by −0.4 (−.3) [−0.2,{SPACE}−0.1]"),
+        ("32 x 32 with Input x Gradient", f"32{SPACE}×{SPACE}32 with Input × Gradient"),
+        ("top-1, 1e-3, 2-5, a - b, --jobs 2, x-1, [a, b], % of x", None),
+        ("-5 points", None),
+    ],
+)
+def test_prose(given, set_as):
+    assert typography.prose(given) == (set_as or given)
+
+
+def test_a_text_that_begins_with_a_number_may_have_its_sign():
+    assert typography.prose("-5 points", begins=True) == "−5 points"
+
+
+def test_html_keeps_its_tags_its_code_and_its_scripts():
+    kept = "<script>a = 5 % 2; b = [1, 2]</script><code>-1 36% it's</code>-1 <svg><text>9%</text></svg><!-- 5 % -->"
+    assert typography.html(kept) == kept
+    given = (
+        '<p title="5 %, -1" style="margin: -1px">It\'s 5 %</p><table><td>-0.1</td><td>[1, 2]</td></table> 1 < 2 & 3 %'
+    )
+    assert typography.html(given) == (
+        f'<p title="5 %, -1" style="margin: -1px">It’s 5{SPACE}%</p>'
+        f"<table><td>−0.1</td><td>[1,{SPACE}2]</td></table> 1 < 2 & 3{SPACE}%"
+    )
