@@ -31,14 +31,19 @@ document.addEventListener("DOMContentLoaded", () => {
   reset.type = "reset";
   reset.textContent = "Show all";
   form.append(reset, said);
+  const parts = [...new Set(cards.map((card) => card.closest("section")).filter(Boolean))];
   const show = () => {
     let shown = 0;
     for (const card of cards) {
       card.hidden = kinds.some(([, , of], i) => selects[i].value && !of(card).includes(selects[i].value));
       shown += !card.hidden;
     }
-    const all = `${cards.length} ${cards.length === 1 ? "claim" : "claims"}`;
-    said.textContent = shown === cards.length ? all : `${shown} of ${all}`;
+    for (const part of parts) {
+      const own = [...part.querySelectorAll(".pags-card")].filter((card) => cards.includes(card));
+      part.hidden = part.contains(form) ? false : own.every((card) => card.hidden);
+    }
+    const all = `${cards.length} ${cards.length === 1 ? "card" : "cards"}`;
+    said.textContent = shown === cards.length ? all : shown ? `${shown} of ${all}` : "No card fits this choice.";
   };
   form.addEventListener("change", () => {
     const choice = new URLSearchParams(selects.filter((one) => one.value).map((one) => [one.name, one.value]));

@@ -248,7 +248,7 @@ def test_a_verdict_follows_from_the_outcomes_whatever_their_order(outcomes):
         (metric(0.01, 0.0, 0.02), claims.FAILS, "not reproduced on MNIST"),
         (metric(0.09, 0.0, 0.18), claims.FAILS, "not reproduced on MNIST, 1 of 2 undecided"),
         (metric(0.3, 0.0, 0.6), claims.UNDECIDED, "undecided on MNIST"),
-        (None, claims.MISSING, "not tested here"),
+        (None, claims.MISSING, "no verdict"),
     ],
 )
 def test_the_verdicts_in_words(gradient, outcome, label):
@@ -292,13 +292,13 @@ def test_a_hypothesis_of_ours_holds_and_is_never_reproduced(book, data):
     (card,) = board()[1].select(".pags-card")
     assert scoreboard.OURS in card.text
     assert "reproduced" not in card.text
-    assert card["data-verdict"] == "holds"
+    assert card["data-verdict"] == "our own: holds"
     assert scoreboard.OURS in scoreboard.report()
 
 
 def test_no_results_is_not_tested_here():
     verdict = only(result(chapter="02_mnist32_generation"))
-    assert (verdict.word, verdict.counts, verdict.preset, verdict.findings) == ("not tested here", False, None, ())
+    assert (verdict.word, verdict.counts, verdict.preset, verdict.findings) == ("no verdict", False, None, ())
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_networks_that_are_hardly_trained_judge_no_claim_that_asks_for_an_accura
         ({"presets": ["gpu", "paper"]}, result(), "no verdict: asks for preset gpu or paper"),
         ({"presets": ["gpu"]}, result(data="strokes"), "not tested on MNIST"),
         ({"presets": ["gpu"], "data": ["mnist", "cifar10"]}, result(data="strokes"), "not tested on MNIST or CIFAR-10"),
-        ({"presets": ["gpu"], "data": []}, result(), "not tested here"),
+        ({"presets": ["gpu"], "data": []}, result(), "no verdict"),
     ],
 )
 def test_a_card_says_why_there_is_no_verdict(book, entry, found, said):
@@ -354,7 +354,7 @@ def test_a_verdict_names_the_data_of_the_claim_and_not_all_of_the_chapter(book):
     (card,) = board()[1].select(".pags-card")
     assert [one.get_text() for one in card.select(".pags-verdict")] == [
         "– no verdict: asks for preset gpu",
-        "✓ holds on MNIST standard",
+        "✓ holds on MNIST",
     ]
     assert card["data-data"] == "MNIST"
 
@@ -368,7 +368,7 @@ def test_the_table_by_preset_counts_every_claim_once(book):
     assert heads[0] == "preset, whose claims"
     assert heads[-1] == "all"
     assert [line[0] for line in lines] == [
-        "quick, no verdict (other data, preset or settings)",
+        "quick, found elsewhere (other data, preset or settings)",
         "standard, the papers' claims",
         "standard, our own hypotheses",
     ]
@@ -447,10 +447,10 @@ def test_the_report_says_it_all(book):
     report = scoreboard.report()
     assert "B-3-above-chance  (Section 4.3 & Figure 3; 03_tangent_fractions)" in report
     assert re.search(r"quick +✓ holds on strokes\n.*\n.*\n +standard +✓ reproduced on MNIST", report)
-    assert re.search(r"B-4-later.*\n.*\n.*\n.*\n +here +– not tested here", report)
+    assert re.search(r"B-4-later.*\n.*\n.*\n.*\n +here +– no verdict", report)
     assert report.splitlines()[-2:] == [
-        "standard, of the papers' claims: reproduced 1, not tested here 1",
-        "paper, of the papers' claims: not tested here 2",
+        "standard, of the papers' claims: reproduced 1, no verdict 1",
+        "paper, of the papers' claims: no verdict 2",
     ]
     assert re.search(r"\n +differs +5 epochs & our seeds\n", report)
 
@@ -475,10 +475,10 @@ def test_a_chapter_ends_with_its_own_claims(book):
     inside = card.details
     assert [span.get_text() for span in head.find_all("span", class_=["pags-claim", "pags-found"])] == [
         "A <b>& so on",
-        "✓ reproduced on MNIST standard",
+        "✓ reproduced on MNIST",
     ]
     assert [child.name for child in card.children] == ["details"]  # one line; all else is folded
-    assert number == "Of the gradient & noise lie 30 % and 0.0964. (MNIST, standard)"
+    assert number == "Of the gradient & noise lie 30 % and 0.0964. (MNIST)"
     assert place == "B, Section 4.3 & Figure 3"
     assert "In the paper: 0.31 (gradient) > 0.0964." in inside.text
     assert "Differs here: 5 epochs & our seeds." in inside.text
@@ -520,7 +520,7 @@ def test_the_scoreboard_has_a_card_per_claim_with_its_verdicts_the_largest_prese
     book(ENTRY, ENTRY | {"id": "B-4-later", "chapter": "04_later"})
     write_results(result(preset="quick", data="strokes"), result())
     text, page = board()
-    start = "# The score\n\nHow to read it.\n\nOf 2 claims of the papers: **1** reproduced, **1** not tested here."
+    start = "# The score\n\nHow to read it.\n\nOf 2 claims of the papers: **1** reproduced, **1** without a verdict."
     assert text.startswith(start)
     assert "## B: Bordt, Upadhyay, Akata and von Luxburg (2022)" in text
     first, second = page.select("ul.pags-cards > li")
@@ -530,15 +530,15 @@ def test_the_scoreboard_has_a_card_per_claim_with_its_verdicts_the_largest_prese
     ]
     assert [one.text for one in second.select("strong")] == ["– not tested on MNIST"]
     assert (first["data-paper"], first["data-verdict"], first["data-data"]) == ("B", "reproduced", "MNIST|strokes")
-    assert (second["id"], second["data-verdict"], second["data-data"]) == ("claim-B-4-later", "not tested here", "")
+    assert (second["id"], second["data-verdict"], second["data-data"]) == ("claim-B-4-later", "no verdict", "")
 
 
 def test_what_was_found_on_other_data_only_does_not_stand_for_a_claim(book):
     write_results(result(preset="quick", data="strokes"))
     (card,) = board()[1].select(".pags-card")
-    assert card["data-verdict"] == "not tested here"
-    assert [one.text for one in card.select("strong")] == ["– not tested on MNIST", "✓ holds on strokes quick"]
-    assert "30 % and 0.0964. (strokes, quick)" in card.text
+    assert card["data-verdict"] == "no verdict"
+    assert [one.text for one in card.select("strong")] == ["– not tested on MNIST", "✓ holds on strokes"]
+    assert "30 % and 0.0964. (strokes)" in card.text
 
 
 def test_the_number_is_that_of_the_largest_run_that_has_all_of_it(book):
@@ -605,7 +605,7 @@ def test_whoever_counts_counts_alike(book):
         {claims.HOLDS: 1},
     ]
     lines = scoreboard.counts(rows)
-    assert lines[0] == "standard, of the papers' claims: reproduced 1, not tested here 1"
+    assert lines[0] == "standard, of the papers' claims: reproduced 1, no verdict 1"
     assert status._verdicts(found[0], claims.load()) == (
         "of the papers' claims: reproduced 1; of our own hypotheses: holds 1"
     )

@@ -46,7 +46,7 @@ def test_two_runs_are_both_shown_and_decide_nothing_that_lies_near_them(run):
     assert run.side("two") == "not told apart from"
     run.record("close", [[0.349] * 3, [0.351] * 3], unit="share")
     assert run.side("close") == "above"
-    assert page.number(run.metric("close")) == "0.349 and 0.351 share, n = 3 in 2 runs"
+    assert page.number(run.metric("close")) == "0.349 and 0.351, n = 3 in 2 runs"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def visible(page):
 def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, shown):
     page = shown(BOARD, (STYLE / "board.js").read_text())
     assert visible(page) == ["a", "b", "c"]
-    assert page.locator("output").inner_text() == "3 claims"
+    assert page.locator("output").inner_text() == "3 cards"
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
@@ -53,11 +53,11 @@ def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, sh
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     assert visible(page) == ["b"]
-    assert page.locator("output").inner_text() == "1 of 3 claims"
+    assert page.locator("output").inner_text() == "1 of 3 cards"
     page.reload()
     assert visible(page) == ["b"]  # the address keeps the choice
     page.locator("button").press("Enter")
-    page.wait_for_function("document.querySelector('output').textContent === '3 claims'")
+    page.wait_for_function("document.querySelector('output').textContent === '3 cards'")
     page.select_option("select[name=data]", "strokes")
     assert visible(page) == ["a"]
     page.select_option("select[name=data]", "")

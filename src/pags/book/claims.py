@@ -23,7 +23,7 @@ PAPER = {
     FAILS: "not reproduced",
     UNDECIDED: "undecided",
     INCOMPARABLE: "not comparable",
-    MISSING: "not tested here",
+    MISSING: "no verdict",
 }
 OUTCOMES = tuple(PAPER)
 ELSEWHERE = PAPER | {HOLDS: "holds", FAILS: "does not hold"}

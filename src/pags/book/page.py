@@ -32,14 +32,17 @@ def listed(items: Iterable[str], nothing: str = "none of them") -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def number(metric: Mapping[str, Any]) -> str:
-    """A metric as "147 nats [146, 148], n = 10,000", without what it has not."""
-    unit = "" if metric["unit"] in ("", "fraction", "difference") else f" {metric['unit']}"
+UNITS = ("degrees", "nats", "pixels", "images", "latents", "dimensions", "networks", "steps", "times chance")
+
+
+def number(metric: Mapping[str, Any], *, unit: bool = True) -> str:
+    """A metric as "147 nats [146, 148], n = 10,000", without what it has not; what only names it is no unit."""
+    of = f" {metric['unit']}" if unit and metric["unit"] in UNITS else ""
     ends = "" if metric["low"] is None else f" [{digits(metric['low'])}, {digits(metric['high'])}]"
     many = f", n = {metric['n']:,}" if metric["n"] > 1 else ""
     many += f" in {metric['runs']} runs" if metric.get("runs", 1) > 1 else ""
     value = " and ".join(digits(one) for one in metric.get("each", [metric["value"]]))
-    return f"{value}{unit}{ends}{many}"
+    return f"{value}{of}{ends}{many}"
 
 
 def digits(value: float) -> str:

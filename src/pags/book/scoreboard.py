@@ -47,12 +47,13 @@ DATA = {
 }
 DATA |= {f"generated from {name}": f"images generated from {word}" for name, word in DATA.items()}
 MANY = {"holds": "hold", "does not hold": "do not hold"}  # said of several
+WITHOUT = {PAPER[MISSING]: "without a verdict"}  # said of any number
 OURS = "Our own hypothesis, no claim of the paper."
 AGAIN = {True: "the same verdict", False: "another verdict", None: ""}  # from other seeds
 GROUPS = {  # of verdicts at one preset: whose claims, and in which words
     "of the papers' claims": PAPER,
     "of our own hypotheses": ELSEWHERE,
-    "no verdict (other data, preset or settings)": ELSEWHERE,
+    "found elsewhere (other data, preset or settings)": ELSEWHERE,
 }
 # Where on its chapter's page a metric is measured: (chapter, metric) -> the place's id, and what it is called.
 Places = Mapping[tuple[str, str], tuple[str, str]]
@@ -163,7 +164,7 @@ def sentence(finding: Finding) -> str:
     check = finding.check
     left = check.metric + (f" {number(finding.measured)}" if finding.measured else "")
     right = check.than if isinstance(check.than, str) else f"{check.than:g}"
-    right += f" {number(finding.than)}" if isinstance(check.than, str) and finding.than else ""
+    right += f" {number(finding.than, unit=False)}" if isinstance(check.than, str) and finding.than else ""
     return f"{left}; {check.relation} {right}{_tolerance(check)}: {finding.outcome}"
 
 
@@ -173,7 +174,7 @@ def in_words(finding: Finding) -> str:
     what = f"{check.what}: " if check.what else ""
     if finding.measured is None or finding.than is None:
         return f"{what}{finding.outcome}"
-    than = number(finding.than) if isinstance(check.than, str) else f"{check.than:g}"
+    than = number(finding.than, unit=False) if isinstance(check.than, str) else f"{check.than:g}"
     relation = "within" if check.tolerance else check.relation
     return f"{what}{number(finding.measured)}; {relation} {than}{_tolerance(check)}: {finding.outcome}"
 
@@ -288,7 +289,9 @@ def markdown(rows: Iterable[Verdict], found: Sequence[Mapping[str, Any]], places
     """How many claims have which verdict, and a heading and a card per claim for each paper."""
     rows = list(rows)
     fold = f"<details><summary>The same by preset</summary>{by_preset(rows)}</details>"
-    parts = [summary(rows), f'```{{raw}} html\n{fold}\n<div id="pags-filters"></div>\n```']
+    ran = _presets(found)
+    one = f" All that is shown was run at preset `{ran[0]}`." if len(ran) == 1 else ""
+    parts = [summary(rows) + one, f'```{{raw}} html\n{fold}\n<div id="pags-filters"></div>\n```']
     for paper in sorted({row.claim.paper for row in rows}):
         cards = "\n".join(card(own, found, places) for own in by_claim(rows, paper))
         html = f'<ul class="{LIST}" aria-label="{escape(PAPERS[paper])}">\n{cards}\n</ul>'
@@ -298,19 +301,17 @@ def markdown(rows: Iterable[Verdict], found: Sequence[Mapping[str, Any]], places
 
 def by_preset(rows: Sequence[Verdict]) -> str:
     """A table of verdicts, a row for each preset that has run and whose claims they are on, and a column an outcome."""
-    some = [preset for preset in PRESETS if any(row.preset == preset and row.outcome != MISSING for row in rows)]
-    found = {(preset, group): own for preset in some for group, own in tally(rows, preset).items() if own}
+    ran = [preset for preset in PRESETS if any(row.preset == preset and row.outcome != MISSING for row in rows)]
+    found = {(preset, group): own for preset in ran for group, own in tally(rows, preset).items() if own}
     if not found:
         return "<p>There are no claims yet.</p>"
-    heads = [
-        "preset, whose claims",
-        *(word if word == ELSEWHERE[one] else f"{word} / {ELSEWHERE[one]}" for one, word in PAPER.items()),
-        "all",
-    ]
+    some = [one for one in OUTCOMES if any(own[one] for own in found.values())]
+    words = [PAPER[one] if PAPER[one] == ELSEWHERE[one] else f"{PAPER[one]} / {ELSEWHERE[one]}" for one in some]
     cells = [
-        [f"{preset}, {group.removeprefix('of ')}", *(str(own[one]) for one in OUTCOMES), str(own.total())]
+        [f"{preset}, {group.removeprefix('of ')}", *(str(own[one]) for one in some), str(own.total())]
         for (preset, group), own in found.items()
     ]
+    heads = ["preset, whose claims", *words, "all"]
     return html_table("Verdicts by preset", heads, cells, label="Verdicts by preset")
 
 
@@ -324,7 +325,7 @@ def summary(rows: Iterable[Verdict]) -> str:
     for own, words, whose in ((False, PAPER, "claims of the papers"), (True, ELSEWHERE, "hypotheses of our own")):
         outcomes = Counter(row.outcome for row in found if row.claim.own == own)
         some = [(words[one], outcomes[one]) for one in OUTCOMES if outcomes[one]]
-        parts = [f"**{n}** {word if n == 1 else MANY.get(word, word)}" for word, n in some]
+        parts = [f"**{n}** {WITHOUT.get(word) or (word if n == 1 else MANY.get(word, word))}" for word, n in some]
         sentences += [f"Of {outcomes.total()} {whose}: {', '.join(parts)}."] if parts else []
     again = Counter(stable(row) for row in found if row.repeated)
     if again:
@@ -337,14 +338,15 @@ def card(own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], places: Pla
 
     It has an id and what filters need.
     """
-    claim, shown = own[0].claim, _shown(own)
+    claim, shown, several = own[0].claim, _shown(own), len(_presets(found)) > 1
     data = sorted({word for row in shown for word in data_names(row.data)})
-    about = f'id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(best(own).word)}"'
+    verdict = f"our own: {best(own).word}" if claim.own else best(own).word
+    about = f'id="claim-{claim.id}" data-paper="{claim.paper}" data-verdict="{escape(verdict)}"'
     about += f' data-data="{escape("|".join(data))}" data-again="{AGAIN[stable(best(own))]}"'
     lines = [
         f'<p class="pags-claim">{_sentence(claim)}</p>',
-        f'<p class="pags-found">{_verdicts(shown)}</p>',
-        in_a_number(claim, own, found),
+        f'<p class="pags-found">{_verdicts(shown, several)}</p>',
+        in_a_number(claim, own, found, several),
         _repeated(best(own)),
         _place(claim, link(claim, places, up=False)),
         f"<details><summary>The paper's number and every check</summary>{_details(claim, own)}</details>",
@@ -356,11 +358,13 @@ def line(row: Verdict, result: Mapping[str, Any], places: Places, board: str) ->
     """At the end of its chapter: a claim with its verdict; folded, the rest, and a link to it on the page `board`."""
     claim = row.claim
     up = f'<a href="{board}#claim-{claim.id}">on the scoreboard</a>' if board else ""
-    said = _verdicts(_shown([row]))
+    said = _verdicts(_shown([row]), several=False)
     said += "" if stable(row) in (None, True) else f" <small>{escape(repeated(row))}</small>"
     head = f'<span class="pags-claim">{_sentence(claim)}</span> <span class="pags-found">{said}</span>'
     rest = (
-        in_a_number(claim, [row], [result]) + _place(claim, link(claim, places, up=True), up) + _details(claim, [row])
+        in_a_number(claim, [row], [result], several=False)
+        + _place(claim, link(claim, places, up=True), up)
+        + _details(claim, [row])
     )
     return f'<li class="pags-card"><details><summary>{head}</summary>{rest}</details></li>'
 
@@ -371,8 +375,14 @@ def _shown(own: Sequence[Verdict]) -> list[Verdict]:
     return said if at in said else [at, *said]
 
 
-def _verdicts(shown: Sequence[Verdict]) -> str:
-    return " ".join(_verdict(row, shown) for row in shown)
+def _presets(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """At which presets these results were measured."""
+    ran = {result["preset"] for result in found}
+    return [preset for preset in PRESETS if preset in ran]
+
+
+def _verdicts(shown: Sequence[Verdict], several: bool) -> str:
+    return " ".join(_verdict(row, shown, several) for row in shown)
 
 
 def _repeated(row: Verdict) -> str:
@@ -388,13 +398,17 @@ def _place(claim: Claim, *links: str) -> str:
     return f'<p class="pags-place">{words}</p>'
 
 
-def in_a_number(claim: Claim, own: Sequence[Verdict], found: Sequence[Mapping[str, Any]]) -> str:
-    """The claim's sentence with the numbers of the run that stands for it, else of the largest that has them all."""
+def in_a_number(claim: Claim, own: Sequence[Verdict], found: Sequence[Mapping[str, Any]], several: bool) -> str:
+    """The claim's sentence with the numbers of the run that stands for it, else of the largest that has them all.
+
+    Behind it stand the data and, where there are `several` presets, that of the run.
+    """
     mine = {result["preset"]: result for result in found if result["chapter"] == claim.chapter}
     for row in sorted(own, key=lambda row: (row.counts, _rank(row)), reverse=True):
         if row.preset in mine and (sentence := filled(claim.number, mine[row.preset]["metrics"])):
-            where = ", ".join(filter(None, [data_words(row.data), row.preset]))
-            return f'<p class="pags-number">{escape(sentence)} <small>({escape(where)})</small></p>'
+            where = ", ".join(filter(None, [data_words(row.data), row.preset if several else ""]))
+            where = f" <small>({escape(where)})</small>" if where else ""
+            return f'<p class="pags-number">{escape(sentence)}{where}</p>'
     return ""
 
 
@@ -450,9 +464,9 @@ def _untested(claim: Claim, others: Iterable[Verdict]) -> str:
     return f"not tested on {' or '.join(map(data_word, data))}" if data else PAPER[MISSING]
 
 
-def _verdict(row: Verdict, others: Sequence[Verdict] = ()) -> str:
+def _verdict(row: Verdict, others: Sequence[Verdict], several: bool) -> str:
     kind = KINDS[row.outcome] if row.outcome == MISSING or (row.counts and not row.claim.own) else "elsewhere"
     mark = f'<span aria-hidden="true">{symbol(row)}</span>'
     words = _untested(row.claim, others) if row.outcome == MISSING else label(row)
-    preset = f" <small>{escape(row.preset)}</small>" if row.preset else ""
+    preset = f" <small>{escape(row.preset)}</small>" if row.preset and several else ""
     return f'<strong class="pags-verdict pags-{kind}">{mark} {escape(words)}{preset}</strong>'
