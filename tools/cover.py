@@ -13,6 +13,7 @@ from pags import paths, strokes
 from pags.book import plot, widgets
 
 DIGIT, SHEAR = 3, strokes.LATENTS.index("shear")
+LETTERS = 14  # points: they are to be read on a phone, where the figure is half as wide
 
 
 def steps(length: float = 7.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,36 +76,35 @@ def walk_page() -> str:
 
 def figure() -> Figure:
     """A curve of slanting digits, the tangent at one of them, and an arrow with its two parts."""
-    fig, ax = plot.canvas(height=3.95)
-    ax.set(xlim=(0, 10), ylim=(-0.25, 5.2), aspect="equal")
+    fig, ax = plot.canvas(height=4.6)
+    ax.set(xlim=(0, 7.6), ylim=(0, 4.85), aspect="equal")
     ax.set_axis_off()
     s = np.linspace(0, 1, 101)
-    curve = np.stack([0.3 + 9.4 * s, 0.75 + 1.2 * np.sin(np.pi * (1.05 * s - 0.03))])
+    curve = np.stack([0.1 + 7.4 * s, 0.75 + 0.95 * np.sin(np.pi * (1.05 * s - 0.03))])
     ax.plot(*curve, color=plot.MUTED, linewidth=1.2)
     foot = curve[:, 34]
     tangent = curve[:, 35] - curve[:, 33]
     tangent /= np.linalg.norm(tangent)
     normal = np.array([-tangent[1], tangent[0]])
-    inside, outside = foot + 3.1 * tangent, foot + 1.9 * normal
-    digits(ax, curve[:, [4, 18, 49, 64, 79, 94]] - [[0], [0.44]], torch.tensor([-3.0, -1.6, 1.3, 2.7, 4.1, 5.5]))
-    ax.text(*(curve[:, 41] - [0, 1.35]), "the manifold: drawings of a 3", color=plot.MUTED, ha="left")
-    ax.plot(*np.stack([foot - 2.6 * tangent, foot + 5.6 * tangent], 1), color=plot.RULE, linewidth=1.2, linestyle="--")
+    inside, outside = foot + 2.3 * tangent, foot + 1.5 * normal
+    digits(ax, curve[:, [5, 19, 52, 70, 88]] - [[0], [0.44]], torch.tensor([-3.0, -1.6, 1.6, 3.2, 4.8]))
+    ax.text(3.75, 0.12, "the manifold: drawings of a 3", color=plot.MUTED, ha="center", fontsize=LETTERS)
+    ax.plot(*np.stack([foot - 2.3 * tangent, foot + 3.2 * tangent], 1), color=plot.RULE, linewidth=1.2, linestyle="--")
     ax.plot(*np.stack([inside, inside + outside - foot, outside], 1), color=plot.RULE, linewidth=1)
     cold, warm = plot.BLUE, plot.RED
     for end, color in ((inside, cold), (outside, warm), (inside + outside - foot, plot.INK)):
         arrow = {"arrowstyle": "-|>,head_width=0.3,head_length=0.6", "color": color, "linewidth": 2.2}
         ax.annotate("", end, foot, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
     x, along, across = steps()
-    for place, picture in (
-        (foot, x),
-        (inside + np.array([1.1, 0.62]), along),
-        (outside + np.array([-0.5, 0.72]), across),
-    ):
-        tile(ax, picture, place, 1.06)
-    (x0, y0), (x1, y1) = inside, outside
-    ax.text(x0 + x1 - foot[0] + 0.15, y0 + y1 - foot[1] + 0.1, "an input gradient", fontsize=10.5)
-    ax.text(x0 + 1.75, y0 + 0.6, "its part inside the\ntangent space: still a 3", color=cold)
-    ax.text(x1 - 1.15, y1 + 0.72, "its orthogonal part:\nno longer a drawing", color=warm, ha="right")
+    at_along, at_across = inside + np.array([0.85, 0.62]), outside + np.array([-0.62, 0.45])
+    for place, picture in ((foot, x), (at_along, along), (at_across, across)):
+        tile(ax, picture, place, 0.96)
+    tip = inside + outside - foot
+    ax.text(tip[0], tip[1] + 0.12, "an input gradient", fontsize=LETTERS, ha="center")
+    words = "its part along\nthe manifold:\nstill a 3"
+    ax.text(at_along[0] + 0.58, at_along[1] + 0.48, words, color=cold, fontsize=LETTERS, va="top")
+    words = "its part across it:\nthe same 3 under noise"
+    ax.text(0.02, at_across[1] + 0.6, words, color=warm, fontsize=LETTERS)
     return fig
 
 

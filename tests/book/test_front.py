@@ -21,14 +21,14 @@ def run(preset, value, **more):
 def test_a_finding_is_of_the_largest_run_that_has_measured_all_of_it():
     runs = [run("quick", 0.25), run("standard", 0.5), run("paper", 0.75, metrics={})]
     (line,) = front.findings(runs).splitlines()
-    assert "**50 %** of its length is left" in line
+    assert "possible images?** 50 % of its length" in line
     assert line.endswith("[chapter 03, on MNIST at preset standard](chapters/03_tangent_fractions)")
     assert front.findings([]) == ""
 
 
-def test_the_book_has_three_findings_by_its_published_runs():
+def test_the_book_answers_its_questions_by_its_published_runs():
     lines = front.findings(results.all([paths.PUBLISHED])).splitlines()
-    assert len(lines) == len(front.FOUND) == 3
+    assert len(lines) == len(front.FOUND)
     assert not [line for line in lines if re.search(r"[{}]|\bnan\b", line)]
 
 

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from pags import PRESETS, paths
-from pags.book import chapters, claims, origin, runs, scoreboard, seeds, terminal
+from pags.book import chapters, claims, dress, origin, runs, scoreboard, seeds, terminal
 from pags.book.page import stacked_table
 from pags.errors import PagsError
 
@@ -61,20 +61,31 @@ def markdown(preset: str | None = None) -> str:
         shown = [row for row in shown if row.preset == preset]
     if not shown:
         return "Nothing has been run yet."
+    used = {versions(row.result) for row in shown}
     heads = ["Chapter", "Preset, data", "Time to make", "Last run", "On", "When, by", "State"]
     cells = [
         [
-            f'<a href="chapters/{row.chapter}.html">{escape(row.chapter.replace("_", " "))}</a>',
+            f'<a href="chapters/{row.chapter}.html">{escape(chapters.number(row.chapter))} {escape(_title(row))}</a>',
             escape(", ".join(filter(None, [row.preset, scoreboard.data_words(row.result["data"])]))),
             escape(row.to_make or ("not recorded" if row.run.get("cached") else row.took)),
             escape(row.took),
-            escape(", ".join(filter(None, [machine(row.run.get("machine", {})), versions(row.result)]))),
+            escape(
+                ", ".join([machine(row.run.get("machine", {})), *([versions(row.result)] if len(used) > 1 else [])])
+            ),
             f"{escape(row.day)}, <code>{escape(commit(row.run))}</code>",
             escape("; ".join(filter(None, [*row.where, row.verdicts]))),
         ]
         for row in shown
     ]
-    return f"```{{raw}} html\n{stacked_table('Runs', heads, cells)}\n```"
+    common = f"All of them used {used.pop()}.\n\n" if len(used) == 1 else ""
+    return f"{common}```{{raw}} html\n{stacked_table('Runs', heads, cells)}\n```"
+
+
+def _title(row: Row) -> str:
+    """The title of a row's chapter; of one that is gone, its name."""
+    if not chapters.source(row.chapter).exists():
+        return row.chapter
+    return dress.title(chapters.read(row.chapter))[1][1]
 
 
 def machine(about: Mapping[str, Any]) -> str:
