@@ -14,7 +14,12 @@ SETTINGS = {"title": "A book", "author": "Its authors", "copyright": "2026, its 
 def run(preset, value, **more):
     metric = {"value": value, "low": None, "high": None, "n": 1, "unit": ""}
     names = page.named(front.FOUND[0][1])
-    found = {"chapter": front.FOUND[0][0], "preset": preset, "parameters": {"data": ["mnist"]}, "data": {"strokes": ""}}
+    found = {
+        "chapter": front.FOUND[0][0],
+        "preset": preset,
+        "parameters": {"data": ["mnist"], "config": {}},
+        "data": {"strokes": ""},
+    }
     return found | {"metrics": dict.fromkeys(names, metric)} | more
 
 

@@ -59,13 +59,13 @@ ROLES = {
     'role="doc-biblioentry"': 'role="listitem"',  # deprecated, and no child of a list
     '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
 }
-# Jupyter Book's own has neither a language nor an icon, for which a browser then asks in vain.
+# Jupyter Book's own has neither a language nor a word on an icon, for which a browser then asks in vain.
 FIRST = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <title>The book's first page</title>
-<link rel="icon" href="_static/favicon.svg">
+<link rel="icon" href="data:,">
 <meta http-equiv="refresh" content="0; url=intro.html">
 </head>
 <body><main><h1><a href="intro.html">The book's first page</a></h1></main></body>

@@ -10,7 +10,7 @@ from pags.book import chapters, dress, scoreboard
 from pags.book.claims import Verdict
 from pags.book.page import filled
 
-# A chapter, and what it found, as a question and its answer, true whatever the numbers are.
+# A chapter; what it found, a question and its answer, true whatever the numbers are; the setting that names its data.
 FOUND = (
     (
         "03_tangent_fractions",
@@ -19,6 +19,7 @@ FOUND = (
         "against an adversary brings a smaller network to {fraction.adversary:percent}, the same training without the "
         "adversary to {fraction.no-adversary:percent}. But a random step among possible images has "
         "{fraction.tangent-random:percent}, and explains nothing.",
+        "data",
     ),
     (
         "04_off_manifold_robustness",
@@ -27,6 +28,7 @@ FOUND = (
         "among the images. (In Srinivas et al., on CIFAR-10, it changes it more.) Adversarial training, as strong as "
         "accuracy allows, leaves {fall.off.pgd:rest, interval} of the change by the first and "
         "{fall.on.pgd:rest, interval} of that by the second.",
+        "data",
     ),
     (
         "05_blockmnist",
@@ -35,12 +37,14 @@ FOUND = (
         "{highlighted.mlp.standard:percent, interval} of them there, after adversarial training "
         "{highlighted.mlp.robust:percent, interval}; a ResNet18's {highlighted.resnet.standard:percent, interval} and "
         "{highlighted.resnet.robust:percent, interval}. (Shah et al. show much there before, nothing after.)",
+        "data",
     ),
     (
         "06_diffroar",
         "**Does what is bright matter?** Train again on the brightest pixels of a gradient, and on the darkest: the "
         "difference in accuracy is {diffroar.mean.standard:points, interval} points for a standard perceptron, and "
         "{difference.robust-standard:points, interval} points more for robust ones.",
+        "images",
     ),
 )
 
@@ -59,11 +63,12 @@ def substitutions(found: Sequence[Mapping[str, Any]], verdicts: Iterable[Verdict
 def findings(found: Sequence[Mapping[str, Any]]) -> str:
     """A list: a sentence for each chapter of FOUND, by its largest run that has measured what the sentence names."""
     lines = []
-    for chapter, sentence in FOUND:
+    for chapter, sentence, field in FOUND:
         runs = sorted((one for one in found if one["chapter"] == chapter), key=lambda one: PRESETS.index(one["preset"]))
         for run in reversed(runs):
             if text := filled(sentence, run["metrics"]):
-                data = ", ".join(map(scoreboard.data_word, run["parameters"]["data"] or run["data"]))
+                chosen = run["parameters"]["config"].get(field) or run["parameters"]["data"] or sorted(run["data"])
+                data = ", ".join(map(scoreboard.data_word, [chosen] if isinstance(chosen, str) else chosen))
                 where = f"chapter {chapters.number(chapter)}, on {data} at preset {run['preset']}"
                 lines.append(f"- {text} [{where}](chapters/{chapter})")
                 break

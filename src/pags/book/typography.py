@@ -6,6 +6,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 NUMBER = rf"[{MINUS}+]?[\d.,]+(?:{NO_BREAK}%)?"
 AS_IT_IS = ("script", "style", "code", "pre", "svg", "textarea")  # elements whose text is no prose
+APOSTROPHE = re.compile(r"(?<=\w)(?:'|&#x27;|&#39;)(?=\w)")
 TAG = re.compile(r"(<!--.*?-->|<[a-zA-Z/!][^>]*>)", re.DOTALL)
 
 
@@ -34,5 +35,5 @@ def html(source: str) -> str:
                 inside = inside[:-1] if part.startswith("</") else [*inside, name[1]]
         elif part and not inside:
             after_code = i > 0 and parts[i - 1].startswith("</code")
-            parts[i] = re.sub(r"(?<=\w)'(?=\w)", "\N{RIGHT SINGLE QUOTATION MARK}", prose(part, begins=not after_code))
+            parts[i] = APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", prose(part, begins=not after_code))
     return "".join(parts)
