@@ -136,6 +136,16 @@ def test_a_method_keeps_its_style_and_others_take_a_free_one():
         assert len({str(look[key]) for look in (first, second, third)}) == 3
 
 
+def test_a_variant_looks_like_its_method_unless_another_name_of_the_method_is_there():
+    other, variant = plot.looks(["one net", "Input x Gradient, another net"])
+    assert variant == plot.STYLES["Input x Gradient"]
+    assert other not in plot.STYLES.values()
+    method, variant = plot.looks(["Integrated Gradients", "Integrated Gradients, times x"])
+    assert method == plot.STYLES["Integrated Gradients"]
+    assert variant in plot.FREE
+    assert plot.looks(["gradient, one", "gradient, two"])[0] in plot.FREE
+
+
 def test_no_other_series_looks_like_a_method():
     methods = {str(sorted(style.items(), key=str)) for style in plot.STYLES.values()}
     assert methods.isdisjoint(str(sorted(look.items(), key=str)) for look in plot.looks(SERIES))

@@ -135,13 +135,19 @@ def theme() -> None:
 def looks(names: Sequence[str]) -> list[Look]:
     """Colour, line style and marker of each name: a method's own, else one that has least in common with the others.
 
-    Raises ValueError for two names that would look alike: twice the same method, or more others than `FREE` holds.
+    "gradient, of one net" looks as the gradient does where it is the only name of that method. Raises ValueError for
+    two names that would look alike: twice the same method, or more others than `FREE` holds.
     """
     own = {name.lower(): look for name, look in STYLES.items()}
-    taken = [own[name.lower()] for name in names if name.lower() in own]
+    methods = [name.lower().split(", ")[0] for name in names]
+    own_looks = [
+        own.get(method if methods.count(method) == 1 else name.lower())
+        for name, method in zip(names, methods, strict=True)
+    ]
+    taken = [look for look in own_looks if look]
     found: list[Look] = []
-    for name in names:
-        found.append(own.get(name.lower()) or min(FREE, key=lambda free: _shared(free, taken)))
+    for look in own_looks:
+        found.append(look or min(FREE, key=lambda free: _shared(free, taken)))
         taken.append(found[-1])
     for (name, look), (other, same) in itertools.combinations(zip(names, found, strict=True), 2):
         if look == same:
