@@ -10,7 +10,7 @@ from pags.book import leaking
 
 SIZE = 6
 DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top"}
-DEFINED |= {"check_fooling", "check_leaking"}
+DEFINED |= {"check_fooling", "check_leaky"}
 
 
 def toy(n=40):
@@ -57,8 +57,8 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
     "ex-05-blind": ("check_blind", "best_blind", [lambda m, p: 1 - p, lambda m, p: 1 - 1 / m]),
     "ex-05-loss": ("check_loss", "loss_from_logits", [lambda G, logits, y: -G[torch.arange(len(y)), y]]),
     "ex-05-leak": (
-        "check_leaking",
-        "leaking",
+        "check_leaky",
+        "leaky",
         [
             lambda net, null: net,
             lambda net, null: lambda x: net(x) + 1,

@@ -11,12 +11,22 @@ from torch import Tensor
 
 from pags import blocks, classify, data
 from pags.book import plot
+from pags.book.page import listed
 from pags.presets.blockmnist import BlockMnist
+from pags.train import Schedule
 
 NETS = {"mlp": "MLP", "lenet": "LeNet", "resnet": "ResNet18"}
 CONVS = ("resnet", "lenet")
 TOP = "p = 1"  # BlockMNIST-Top
+CONTROL = "control"  # MLPs trained as the robust ones are, without the adversary
 Key = tuple[str, str, float, int]  # variant of the data, kind of net, the adversary's budget or 0, repetition
+
+
+def recipe(schedule: Schedule) -> str:
+    """How the weights are moved, in words: "Adam, rate 0.001, batches of 100, no weight decay"."""
+    how = "Adam" if schedule.adam else f"SGD with momentum {schedule.momentum:g}"
+    decay = f"weight decay {schedule.weight_decay:g}" if schedule.weight_decay else "no weight decay"
+    return f"{how}, rate {schedule.lr:g}, batches of {schedule.batch}, {decay}"
 
 
 def steps(P: BlockMnist) -> list[float]:
@@ -31,6 +41,7 @@ def configs(P: BlockMnist) -> dict[str, tuple[classify.Config, classify.Config]]
         "mlp": (P.mlp, P.mlp_robust),
         "lenet": (P.lenet, P.lenet_robust),
         "resnet": (P.resnet, P.resnet_robust),
+        CONTROL: (replace(P.mlp, schedule=P.mlp_robust.schedule), P.mlp_robust),
         "longer": (replace(P.mlp, schedule=longer), P.mlp_robust),
         "decayed": (replace(P.mlp, schedule=replace(P.mlp.schedule, weight_decay=P.decay)), P.mlp_robust),
         "harder": (P.harder, P.harder_robust),  # more classes or blocks
@@ -62,7 +73,8 @@ def queue(P: BlockMnist) -> list[Key]:
             for eps in (P.many_eps, 0.0)
             for r in R
         ],
-        *[("drawn", "mlp", eps, r) for eps in (0.0, own["mlp"]) for r in R],
+        *[("BlockMNIST", CONTROL, 0.0, r) for r in R],
+        *[("drawn", net, eps, r) for net, eps in ((CONTROL, 0.0), ("mlp", own["mlp"])) for r in R],
         *[(TOP, net, 0.0, r) for net in CONVS for r in conv],
         *[("BlockMNIST", net, 0.0, r) for net in ("longer", "decayed") for r in R],
         *[(name, "mlp", 0.0, r) for name in plain for r in R],
@@ -85,6 +97,25 @@ def known(values) -> np.ndarray:
     """The values of the nets that have one, (nets, 1): the others are nan."""
     values = np.asarray(values, dtype=float).reshape(-1, 1)
     return values[np.isfinite(values[:, 0])]
+
+
+def sides(ends: Mapping[str, tuple[float, float]], bound: float) -> tuple[list[str], list[str], list[str]]:
+    """The names whose interval lies below the bound, those above it, and those that the interval leaves open."""
+    below = [name for name, (_, high) in ends.items() if high < bound]
+    above = [name for name, (low, _) in ends.items() if low > bound]
+    return below, above, [name for name in ends if name not in below + above]
+
+
+def phrases(found: Sequence[Sequence[str]], *words: str) -> str:
+    """The names behind their words, "below 5 % for MLP and LeNet, above 5 % for ResNet18"; none without names."""
+    return ", ".join(f"{word} {listed(names)}" for word, names in zip(words, found, strict=True) if names)
+
+
+def blind(fig: Figure, level: float, *, axis: str = "x") -> Figure:
+    """The figure with a line at the blind level in all its axes, named once."""
+    for i, ax in enumerate(fig.axes):
+        plot.reference(ax, level, None if i else f"blind level {level:g}", axis=axis)
+    return fig
 
 
 def curve(at: Sequence[float], found: Sequence[Mapping]) -> tuple:
