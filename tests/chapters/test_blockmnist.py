@@ -1,12 +1,15 @@
 """What chapter 05 defines on its page: measures on known cases, and exercises whose checks tell right from wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pages
 import pytest
 import torch
 
 from pags import PRESETS, attack, attribution, blocks, data, presets, strokes, tangent, train
-from pags.book import leaking
+from pags.book import leaking, plot
+from pags.train import Schedule
 
 SIZE = 6
 DEFINED = {"tampered", "leaks", "echo", "embedded", "check_blind", "check_loss", "check_top"}
@@ -170,6 +173,36 @@ def test_a_drawn_eight_stands_beside_a_zero_or_a_one():
 def test_nets_without_a_value_are_left_out():
     assert leaking.known([0.1, np.nan, 0.3]).tolist() == [[0.1], [0.3]]
     assert leaking.known([np.nan]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_control_differs_from_the_robust_mlp_in_the_adversary_alone(preset):
+    P = presets.get("05_blockmnist", preset)
+    control, robust = leaking.config(P, leaking.CONTROL, 0.0), leaking.config(P, "mlp", 4.0)
+    assert control == replace(robust, budgets=(), pgd_steps=control.pgd_steps)
+    assert not control.budgets
+    beside = {(net, eps) for name, net, eps, _ in leaking.queue(P) if name == "drawn"}
+    assert beside == {(leaking.CONTROL, 0.0), ("mlp", 4.0)}
+
+
+def test_intervals_sort_names_by_a_bound_and_sentences_name_them():
+    ends = {"a": (0.1, 0.2), "b": (0.6, 0.7), "c": (0.4, 0.6), "d": (0.5, 0.5), "e": (0.0, 0.1)}
+    found = leaking.sides(ends, 0.5)
+    assert found == (["a", "e"], ["b"], ["c", "d"])
+    assert leaking.phrases(found, "low for", "high for", "open for") == "low for a and e, high for b, open for c and d"
+    assert leaking.phrases(([], ["b"]), "low for", "high for") == "high for b"
+
+
+def test_a_recipe_is_said_in_words():
+    sgd = Schedule(epochs=1, batch=256, lr=0.1, adam=False, momentum=0.9, weight_decay=5e-4)
+    assert leaking.recipe(sgd) == "SGD with momentum 0.9, rate 0.1, batches of 256, weight decay 0.0005"
+    assert leaking.recipe(Schedule(epochs=1, batch=100, lr=1e-3)) == "Adam, rate 0.001, batches of 100, no weight decay"
+
+
+def test_the_blind_level_is_named_once():
+    fig = leaking.blind(plot.distributions({"a": torch.rand(9), "b": torch.rand(9)}), 0.5)
+    said = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert said.count("blind level 0.5") == 1
 
 
 def test_the_parts_of_a_bar_fill_it():
