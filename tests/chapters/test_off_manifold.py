@@ -207,7 +207,7 @@ def test_a_regime_opens_only_before_accuracy_is_lost():
 
 
 @pytest.mark.parametrize(("on", "grey"), [(0.4, True), (1.1, False)])
-def test_nothing_is_grey_for_who_starts_below_the_crossing(on, grey):
+def test_nothing_is_grey_for_who_starts_below_the_crossing_and_the_caption_says_what_is(on, grey):
     """There a regime without a beginning would colour everything."""
     fig, axes = plot.canvas(1, 2)
     t, off, accuracy = np.arange(4.0), np.array([1.0, 0.8, 0.2, 0.1]), np.array([1, 1, 1, 0.2])
@@ -215,6 +215,10 @@ def test_nothing_is_grey_for_who_starts_below_the_crossing(on, grey):
     looks = dict(zip(curves, plot.looks([*curves]), strict=True))
     right = regimes.draw(axes, t, curves, regimes.places(t, *curves.values()), looks=looks, least=0.05)
     assert bool(axes[1].patches) == grey
+    there = [(t, regimes.places(t, *curves.values()))]
+    assert ("Grey:" in regimes.marks(there)) == grey
+    assert ("dotted:" in regimes.marks(there)) != grey
+    assert "Solid upright line" in regimes.marks(there)
     assert axes[0].get_yscale() == "log"
     assert axes[0].get_ylim()[0] == pytest.approx(0.05)
     regimes.share([axes[1], right])
@@ -230,6 +234,14 @@ def test_the_page_says_which_claims_its_data_can_judge(preset, words):
     run = results.Run(CHAPTER, preset, 0, SimpleNamespace(type="cpu"), None, presets.get(CHAPTER, preset), {})
     assert words in regimes.judged(run)
     assert "8 are about CIFAR-10" in regimes.judged(run)
+
+
+def test_a_caption_names_no_mark_that_is_not_drawn():
+    nowhere = np.full(4, np.nan)
+    assert regimes.marks([(np.arange(4.0), nowhere)]) == ""
+    assert regimes.marks([(np.arange(4.0), np.array([np.nan, 2, np.nan, 1]))]).startswith(
+        "Dotted line: the end of kept"
+    )
 
 
 def test_a_ratio_of_noises_is_of_means_over_runs_and_images():

@@ -4,7 +4,7 @@ Axes: s strengths, r runs, n images. A place on a curve is t = log10(strength); 
 step left of the smallest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ READ_OFF = {
     """,
 }
 THEIRS = {name: np.array(text.split(), dtype=float).reshape(-1, 5).T for name, text in READ_OFF.items()}
-TRAINED = 0.85  # accuracy from which a net without an objective stands for A's of .95, as book/claims.yml has it
+TRAINED = 0.85  # accuracy from which a standard net stands for A's of .95, as book/claims.yml has it
 AXIS = {"gradient norm": "λ", "smoothness": "λ", "noise": "σ", "PGD": "ε"}
 TITLES = {"on": "along the manifold", "off": "across it", "accuracy": "accuracy", "likeness": "likeness"}
 
@@ -255,6 +255,25 @@ def label(axes, strengths) -> None:
         ax.text((t[0] + t[1]) / 2, 0, "//", transform=at, ha="center", va="center", color=plot.MUTED)
 
 
+def grey(t, there) -> tuple[float, float] | None:
+    """From where to where `draw` makes a picture grey, given its borders; None for a curve without a crossing."""
+    crossing, kept, *_ = there
+    end = t[-1] if np.isnan(kept) else kept
+    return (crossing, end) if t[0] < crossing < end else None
+
+
+def marks(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """For a caption, what the marks mean that `draw` makes in rows (t, there); what is not drawn is not named."""
+    defined, said, lines = " ({prf:ref}`def-04-regimes`)", [], []
+    if any(grey(*row) for row in rows):
+        said.append(f"Grey: from where across falls below along to the end of kept accuracy{defined}.")
+    if any(np.isfinite(there[2]) for _, there in rows):
+        lines.append("Solid upright line: the change across has halved")
+    if any(np.isfinite(there[1]) and not grey(t, there) for t, there in rows):
+        lines.append(f"{'dotted' if lines else 'Dotted line'}: the end of kept accuracy{'' if said else defined}")
+    return " ".join([*said, f"{'; '.join(lines)}."] if lines else said)
+
+
 def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None, least: float | None = None) -> Axes:
     """Changes on the left axes, accuracy and likeness on the right, and borders `there`; returns likeness's axes.
 
@@ -266,11 +285,10 @@ def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None,
         if bands:
             low, high = bands[what]
             plot.band(ax, t, low, high, looks[what])
-    crossing, kept, halving, _ = there
-    end = t[-1] if np.isnan(kept) else kept
+    _, kept, halving, _ = there
     for ax in axes:
-        if t[0] < crossing < end:
-            ax.axvspan(crossing, end, color=plot.RULE, alpha=0.6, linewidth=0, zorder=-1)
+        if part := grey(t, there):
+            ax.axvspan(*part, color=plot.RULE, alpha=0.6, linewidth=0, zorder=-1)
         elif np.isfinite(kept):
             ax.axvline(kept, color=plot.MUTED, linewidth=1.2, linestyle=":")
     if np.isfinite(halving):
@@ -284,8 +302,13 @@ def draw(axes, t, curves: Mapping[str, np.ndarray], there, *, looks, bands=None,
         axes[0].minorticks_off()
         axes[0].set_ylim(least)
         axes[0].grid(axis="y")
+    axes[0].set_ylabel("L1 change")
     axes[1].set_ylim(0, 1.02)
     right.spines["right"].set_visible(True)
+    for ax, what, end in ((axes[1], "accuracy", "left"), (right, "likeness", "right")):
+        ax.set_ylabel(what)
+        ax.spines[end].set(color=looks[what]["color"], linewidth=1.6)  # whose axis it is
+        ax.tick_params(axis="y", color=looks[what]["color"])
     return right
 
 
@@ -298,19 +321,20 @@ def share(axes) -> None:
 
 def draw_theirs(looks) -> tuple[Figure, dict[str, np.ndarray]]:
     """A's Figure 2 against effective strength, and its `places` by objective."""
-    fig, axes = plot.canvas(3, 2, height=6.8)
+    fig, axes = plot.canvas(3, 2, height=6.8, sharey="col")
     fig.get_layout_engine().set(hspace=0.08)
-    found = {}
+    found, twins = {}, []
     for row, (name, (strength, *columns)) in zip(axes, THEIRS.items(), strict=True):
         t = np.log10(strength * regularize.RELEASED[name])
         found[name] = places(t, *columns)
-        right = draw(row, t, dict(zip(TITLES, columns, strict=True)), found[name], looks=looks)
+        twins.append(draw(row, t, dict(zip(TITLES, columns, strict=True)), found[name], looks=looks))
+        twins[-1].set_ylabel("1 − LPIPS")
         ticks = np.arange(np.ceil(t[0]), np.floor(t[-1]) + 1, 1 if np.ptp(t) < 4 else 2)
         for ax in row:
-            ax.set_xticks(ticks, [f"{10**v:g}" for v in ticks])
-        row[0].set(ylabel="L1 change", title=f"A, {name}, against {AXIS[name]}")
-        row[1].set(title="accuracy (left), 1 − LPIPS (right)")
-    handles = [*axes[0][0].get_lines()[:2], axes[0][1].get_lines()[0], right.get_lines()[0]]
+            ax.set_xticks(ticks, [rf"$10^{{{v:.0f}}}$" for v in ticks])
+        row[0].set(title=f"A, {name}, against {AXIS[name]}")
+    share(twins)
+    handles = [*axes[0][0].get_lines()[:2], axes[0][1].get_lines()[0], twins[0].get_lines()[0]]
     names = [TITLES[what] for what in ("on", "off", "accuracy")]
     fig.legend(handles=handles, labels=[*names, "1 − LPIPS"], loc="outside upper left", ncols=4)
     return fig, found
@@ -323,7 +347,7 @@ Points = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 def scatter(ours: Points, theirs: Points, *, ylabel: str) -> Figure:
     """Likeness against relative robustness, a dot per net, filled where it keeps the accuracy; A's beside ours.
 
-    The first series, few nets without an objective, lies on top of all others and is larger.
+    The first series, few standard nets, lies on top of all others and is larger.
     """
     fig, axes = plot.canvas(1, 2, height=3.8)
     looks = dict(zip(ours, plot.looks([*ours]), strict=True))
@@ -336,7 +360,7 @@ def scatter(ours: Points, theirs: Points, *, ylabel: str) -> Figure:
             ax.plot(ratio[kept], alike[kept], label=name, **dots)
             ax.plot(ratio[~kept], alike[~kept], **dots | {"markerfacecolor": plot.PAPER, "zorder": 1.5})
         ax.set(xscale="log", xlabel="change along over change across")
-        ax.axvline(1, color=plot.MUTED, linewidth=1.2, zorder=0)
+        plot.reference(ax, 1, "equal changes", axis="x")
         ax.grid(axis="y")
         low, high = ax.get_xlim()
         marks = [v for v in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low < v < high]
