@@ -167,7 +167,7 @@ def test_measures_agree_where_the_score_falls_as_leakage_rises_and_only_if_both_
     assert page["agreement"]("pair", "against", "along", "neither") == phrase
 
 
-def test_no_dead_network_judges_a_claim_on_svhn():
+def test_no_collapsed_network_judges_a_claim_on_svhn():
     on_svhn = {one.id: one.judge for one in claims.load() if "svhn" in one.judge["data"]}
     assert {name: judge["accuracy"]["metric"] for name, judge in on_svhn.items()} == {
         "D-4-svhn": "svhn.standard.accuracy",
