@@ -177,7 +177,7 @@ def test_a_run_does_not_choose_for_itself():
     assert peak.tolist() == [[3, 5, 4, 6]] * 2  # what the other run's other half has highest
 
 
-def test_a_network_whose_training_diverged_counts_as_dead(page):
+def test_a_network_whose_training_diverged_counts_as_collapsed(page):
     about = {"net": "mlp", "size": [16, 16], "classes": 3, "dropout": False, "channels": 1}
     with train.seeded(0):
         weights = classify.build(about).state_dict()
@@ -187,3 +187,13 @@ def test_a_network_whose_training_diverged_counts_as_dead(page):
     lost = {name: value.clone() for name, value in weights.items()}
     next(iter(lost.values()))[0] = torch.nan
     assert not page["loaded"](artifacts.Artifact(lost, about, ""))(x).any()
+
+
+def test_a_ratio_stands_on_a_logarithmic_axis_with_its_interval_where_it_has_one():
+    fig = exact.ratios({"Bayes, σ = 0.25": [0.2, 0.1, 0.4], "noise 1": [2.0, None, None]}, xlabel="off over on")
+    (ax,) = fig.axes
+    assert ax.get_xscale() == "log"
+    assert [word.get_text() for word in ax.texts] == ["0.20", "2.00"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Bayes, σ = 0.25", "noise 1"]
+    (bar,) = [line for drawn in ax.containers for line in drawn.lines[2]]
+    np.testing.assert_allclose(bar.get_segments()[0][:, 0], [0.1, 0.4])

@@ -3,12 +3,18 @@
 Axes: n examples, d pixels, k latents, c classes, s strengths, r runs.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import scipy.special
 import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor, nn
 
 from pags import score
+from pags.book import plot
 
 
 def rival(exact: score.Exact, y: Tensor) -> Tensor:
@@ -54,3 +60,25 @@ def chosen(values: Tensor) -> tuple[Tensor, list[int]]:
         found[r] = values[best[half], r, torch.arange(n)]
         rows |= {*best.tolist()}
     return found, sorted(rows)
+
+
+def ratios(found: Mapping[str, Sequence[Any]], *, xlabel: str) -> Figure:
+    """A point per name on a logarithmic axis, with its interval (value, low, high) if it has one; its number beside it.
+
+    Names with the same first word look the same.
+    """
+    kinds = [name.split()[0].strip(",") for name in found]
+    looks = dict(zip(dict.fromkeys(kinds), plot.looks([*dict.fromkeys(kinds)]), strict=True))
+    fig, ax = plot.canvas(height=0.9 + 0.26 * len(found))
+    for i, (kind, (value, *ends)) in enumerate(zip(kinds, found.values(), strict=True)):
+        reach = [[abs(end - value)] for end in ends if end is not None] or None
+        ax.errorbar(value, i, xerr=reach, elinewidth=1.6, **looks[kind] | {"linestyle": ""})
+        at = {"xy": (1, i), "xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points"}
+        ax.annotate(f"{value:.2f}", va="center", **at)
+    ax.set(xscale="log", xlabel=xlabel, ylim=(len(found) - 0.5, -0.5))
+    ax.set_yticks(range(len(found)), [*found])
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
+    return fig
