@@ -299,7 +299,7 @@ def _off_manifold(P: OffManifold) -> Iterator[Training]:
     for name, some in strengths.items():
         count = len(some) * P.repetitions
         yield Training(name, P.classifier, shape, P.n, count, passes(name, steps))
-    yield Training("no objective", P.classifier, shape, P.n, P.repetitions)
+    yield Training("standard", P.classifier, shape, P.n, P.repetitions)
     released = passes("PGD as released", steps)
     yield Training("PGD as released", P.classifier, shape, P.n, len(P.released), released)
     for config in (P.distractor_net, P.distractor_robust):
@@ -356,7 +356,7 @@ def _exact_score(P: KnownScore) -> Iterator[Training]:
     strengths = {"gradient norm": P.gradient_norm, "smoothness": P.smoothness, "noise": P.noise, "PGD": P.pgd}
     for name, some in strengths.items():
         yield Training(name, P.net, of(P.source), P.nets_train, len(some) * P.repetitions, passes(name, steps))
-    yield Training("no objective", P.net, of(P.source), P.nets_train, P.repetitions)
+    yield Training("standard", P.net, of(P.source), P.nets_train, P.repetitions)
 
 
 CHAPTERS: dict[type, Callable[[Any], Iterable[Training]]] = {
