@@ -368,6 +368,52 @@ def test_steps_of_the_attack_are_counted_and_taken_back_by_every_change(lab):
 
 
 @pytest.mark.slow
+def test_a_digit_that_was_misread_before_the_attack_is_not_called_fooled(lab):
+    read = "data.paths.map((_, i) => o.explain(nets[0].layers, o.digit(data, i, state.u).image, null).explained)"
+    misread, before = next((digit, says) for digit, says in enumerate(ask(lab, read)) if digit != says)
+    lab.get_by_role("radio", name=str(misread), exact=True).evaluate("(one) => one.click()")
+    assert lab.get_by_text(f"The network says {before}: already wrong before the attack.").is_visible()
+    pressed(lab, lab.get_by_role("button", name="one step"), "Enter")
+    assert lab.get_by_text(f"it was already wrong before the attack and said {before}").is_visible()
+    assert lab.get_by_text("no longer").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["standard", "over-regularised"])
+def test_the_least_budget_is_that_of_the_page_s_steps(lab, models, name):
+    x = strokes.render(torch.zeros(1, 10), 3)
+    y = models[name](x).argmax(1)
+    script = """{
+      const net = nets[a[0]].layers, says = (x) => o.explain(net, x, null).explained;
+      const [low, high, by] = data.budget;
+      for (let eps = low; eps <= high; eps += by) {
+        let delta = state.clean.map(() => 0);
+        for (let i = 0; i < a[2]; i++) delta = o.step(net, state.clean, delta, a[1], eps, 2.5 * eps / a[2]);
+        if (says(state.clean.map((v, i) => v + delta[i])) !== a[1]) return eps;
+      }
+      return null;
+    }"""
+    found = ask(lab, f"(() => {script})()", [NAMES.index(name), int(y), STEPS])
+    assert laboratory.least_budget(models[name], x, y, steps=STEPS) == found
+
+
+@pytest.mark.slow
+def test_on_a_phone_image_and_gradient_stay_in_sight_and_the_logits_lie_above_the_tools(browsing, place):
+    from browser import PHONE
+
+    tab = browsing.new_page(viewport=PHONE)
+    tab.goto(place)
+    for hand in (tab.get_by_label("thickness"), tab.get_by_role("button", name=f"{STEPS} steps")):
+        hand.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+        for name in ("image:", "gradient:"):
+            assert tab.get_by_role("img", name=name).bounding_box()["y"] >= 0
+        table = tab.get_by_role("table").bounding_box()
+        assert table["y"] >= tab.get_by_role("img", name="gradient:").bounding_box()["height"]
+    assert table["y"] + table["height"] <= tab.get_by_label("along the manifold").bounding_box()["y"]
+    tab.close()
+
+
+@pytest.mark.slow
 def test_a_digit_is_drawn_by_keyboard_and_split_by_its_nearest_neighbour(lab):
     pressed(lab, lab.get_by_label("a stroke digit"), "ArrowRight")
     assert lab.get_by_text("fraction in tangent space: not known").is_visible()

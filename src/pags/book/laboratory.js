@@ -303,7 +303,8 @@ function start(root, data) {
   const state = {
     ...{ net: 0, hand: "move", digit: data.start, u: latents.map(() => 0), strokes: [], target: null },
     ...{ along: 0, across: 0, seed: 1 }, // noise, in percent
-    ...{ eps: data.eps, delta: new Float64Array(d), label: null, steps: 0 }, // the attack so far
+    // the attack so far: `before` is what the network said when it began
+    ...{ eps: data.eps, delta: new Float64Array(d), label: null, before: null, steps: 0 },
     ...{ clean: null, basis: null, near: null }, // what `place` finds
   };
   let waiting = false, timer = null, spoken = null;
@@ -344,13 +345,14 @@ function start(root, data) {
       says.textContent = words;
       canvas.setAttribute("aria-label", `${title}: ${alternative}`);
     };
-    return { node: element("div", { class: "panel" }, canvas, named(title), says), show };
+    return { node: element("div", { class: "panel" }, canvas, element("div", {}, named(title), says)), show };
   };
 
   // What a hand changes takes the attack back; `fresh` says that the image itself is another.
   const set = (values, fresh = false) => {
     clearTimeout(timer);
-    Object.assign(state, { delta: new Float64Array(d), label: null, steps: 0 }, values, fresh ? { clean: null } : {});
+    const none = { delta: new Float64Array(d), label: null, before: null, steps: 0 };
+    Object.assign(state, none, values, fresh ? { clean: null } : {});
   };
   const latent = (j, v) => { state.u[j] = v; set({}, true); };
   const other = () => {
@@ -365,7 +367,7 @@ function start(root, data) {
   const sliders = latents.map((name, j) => slider(name, -3, 3, 0.1, " σ", () => state.u[j], (v) => latent(j, v)));
   const along = slider("along the manifold", 0, 60, 1, " %", () => state.along, (v) => set({ along: v }));
   const across = slider("across it", 0, 60, 1, " %", () => state.across, (v) => set({ across: v }));
-  const budget = slider("budget ε, pixel units", 0.5, 5, 0.5, "", () => state.eps, (v) => set({ eps: v }));
+  const budget = slider("budget ε, pixel units", ...data.budget, "", () => state.eps, (v) => set({ eps: v }));
   const panels = ["image", "gradient", "its tangent part", "its orthogonal part"].map(panel);
   const about = element("p", { class: "said" });
 
@@ -390,7 +392,8 @@ function start(root, data) {
 
   const attack = () => {
     const net = nets[state.net].layers, x = noisy();
-    state.label ??= state.hand === "move" ? state.digit : largest(forward(net, x).at(-1));
+    state.before ??= largest(forward(net, x).at(-1));
+    state.label ??= state.hand === "move" ? state.digit : state.before;
     state.delta = step(net, x, state.delta, state.label, state.eps, 2.5 * state.eps / data.steps);
     state.steps++;
   };
@@ -426,7 +429,8 @@ function start(root, data) {
   const ghost = panel("nearest stroke digit");
   const clear = () => set({ strokes: [] }, true), undo = () => set({ strokes: state.strokes.slice(0, -1) }, true);
   const drawn = element("div", { class: "drawn" },
-    element("div", { class: "panel" }, pad, named("draw here"), element("p", {}, "mouse, finger; arrow keys, space")),
+    element("div", { class: "panel" }, pad, named("draw inside the frame"),
+      element("p", {}, "there lie the digits that the networks know; mouse, finger; arrow keys, space")),
     ghost.node,
     element("div", {},
       element("div", { class: "line" }, button("start again", clear), button("last stroke back", undo)),
@@ -435,9 +439,10 @@ function start(root, data) {
   const status = element("p", { class: "visually-hidden", role: "status" });
   root.className = "pags-laboratory";
   root.replaceChildren(element("div", { class: "line apart" }, network.node, hand.node), about,
-    element("div", { class: "panels" }, ...panels.map((one) => one.node)),
+    element("div", { class: "panels" }, element("div", { class: "strip" }, panels[0].node, panels[1].node),
+      element("div", { class: "strip parts" }, panels[2].node, panels[3].node)),
     element("div", { class: "line" }, element("label", { for: target.id }, "gradient of the logit of"), target), share,
-    moved, drawn, element("div", { class: "middle" }, trials, logits), status);
+    moved, drawn, element("div", { class: "middle" }, logits, trials), status);
 
   // Hands on the pad
 
@@ -505,17 +510,18 @@ function start(root, data) {
     return plus(plus(clean, unit.along, state.along * length), unit.across, state.across * length);
   };
   const short = (v) => v.toFixed(Math.abs(v) >= 9.995 ? 1 : 2).replace("-", "−");
+  const exact = (v) => (v >= 99.5 || v === 0 ? v.toFixed(0) : v.toPrecision(3)); // a length, in three digits
   const percent = (v) => `${(100 * v).toFixed(0)} %`;
 
   const showGradient = ({ image, gradient, tangent, orthogonal, explained, length }) => {
     const top = gradient.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-30);
     const colour = (v) => signed(data.colours, v / top), unknown = "not known for a drawing";
     const meant = state.hand === "move" ? `digit ${state.digit}` : "your drawing";
-    const words = `of the logit of ${explained}, ${short(length)} logits per pixel unit: red raises, blue lowers it`;
-    panels[0].show(image, grey, `${meant}, length ${short(norm(image))}`);
-    panels[1].show(gradient, colour, `of logit ${explained}, length ${short(length)}`, words);
-    panels[2].show(tangent, colour, tangent ? `length ${short(norm(tangent))}` : unknown);
-    panels[3].show(orthogonal, colour, orthogonal ? `length ${short(norm(orthogonal))}` : unknown);
+    const words = `of the logit of ${explained}, ${exact(length)} logits per pixel unit: red raises, blue lowers it`;
+    panels[0].show(image, grey, `${meant}, length ${exact(norm(image))}`);
+    panels[1].show(gradient, colour, `of logit ${explained}, length ${exact(length)}`, words);
+    panels[2].show(tangent, colour, tangent ? `length ${exact(norm(tangent))}` : unknown);
+    panels[3].show(orthogonal, colour, orthogonal ? `length ${exact(norm(orthogonal))}` : unknown);
     const ends = `blue is −${top.toPrecision(2)}, red +${top.toPrecision(2)}`;
     about.textContent = `${nets[state.net].about} Gradients, in logits per pixel unit: ${ends}.`;
   };
@@ -547,14 +553,17 @@ function start(root, data) {
     }
   };
   const showAttack = ({ logits: f, basis }) => {
-    const says = largest(f), right = says === state.label, long = norm(state.delta);
+    const says = largest(f), { before, label, steps } = state, long = norm(state.delta);
     const against = state.hand === "move" ? `class ${state.digit}` : "the class it says";
+    const wrong = state.hand === "move" && says !== state.digit;
+    const already = wrong ? ` The network says ${says}: already wrong before the attack.` : "";
+    const still = says === label ? ", still right" : `, no longer ${label}`;
+    const verdict = before === label ? still : `; it was already wrong before the attack and said ${before}`;
     const share = norm(within(basis ?? [], state.delta)) / long;
     const part = basis && long ? `, ${share.toFixed(2)} of it along the manifold` : "";
-    fooled.textContent = state.steps
-      ? `After step ${state.steps} the change is ${short(long)} long${part}; the network says ${says}, ` +
-        `${right ? "still right" : `no longer ${state.label}`}.`
-      : `Each step is ${short(2.5 * state.eps / data.steps)} long and raises the loss at ${against}.`;
+    fooled.textContent = steps
+      ? `After step ${steps} the change is ${short(long)} long${part}; the network says ${says}${verdict}.`
+      : `Each step is ${short(2.5 * state.eps / data.steps)} long and raises the loss at ${against}.${already}`;
   };
   const showPad = () => {
     paint(pad, state.clean, grey);

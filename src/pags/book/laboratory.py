@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from pags import strokes, tangent
+from pags import attack, strokes, tangent
 from pags.book import figures, plot
 from pags.errors import PagsError, UsageError
 
 LIMIT = 1_500_000  # bytes of all weights in half precision
+BUDGET = (0.5, 5.0, 0.5)  # least, largest and step of the slider for the attack's budget
 WITHOUT = (
     "Where scripts run, here is a laboratory in place of the picture: move the ten latents of a digit or draw one, and "
     "see image, logits, gradient and tangent space change. Nothing is loaded for it."
@@ -93,8 +95,27 @@ def data(nets: Mapping[str, tuple[nn.Module, str]], *, start: int, eps: float, s
         "colours": [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in plot.BLUE_RED],
         "start": start,
         "eps": eps,
+        "budget": BUDGET,
         "steps": steps,
     }
+
+
+def least_budget(net: nn.Module, x: Tensor, y: Tensor, *, steps: int) -> float | None:
+    """The least budget of the page's slider at which its attack on one image (1, ...) ends at another class than y.
+
+    None where the largest does not do. The attack is the page's: in double precision and without a random start.
+    """
+    net, x = copy.deepcopy(net).double(), x.double()
+    low, high, by = BUDGET
+    for eps in (low + by * i for i in range(round((high - low) / by) + 1)):
+        delta = torch.zeros_like(x)
+        for _ in range(steps):
+            moved = (x + delta).requires_grad_()
+            (slope,) = torch.autograd.grad(F.cross_entropy(net(moved), y), moved)
+            delta = attack.project_l2(delta + 2.5 * eps / steps * attack.unit_l2(slope), eps)
+        if bool((net(x + delta).argmax(1) != y).all()):
+            return eps
+    return None
 
 
 def show(content: Mapping[str, Any], fig: Any, *, alt: str, caption: str, label: str | None = None) -> None:
