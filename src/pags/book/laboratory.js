@@ -444,6 +444,15 @@ function start(root, data) {
     element("div", { class: "line" }, element("label", { for: target.id }, "gradient of the logit of"), target), share,
     moved, drawn, element("div", { class: "middle" }, logits, trials), status);
 
+  // On a phone image and gradient stay in sight, below the bar of the page's theme
+
+  const below = () => {
+    const bar = document.querySelector(".bd-header-article");
+    root.style.setProperty("--lab-top", `${bar?.offsetHeight ?? 0}px`);
+  };
+  window.addEventListener("resize", below);
+  below();
+
   // Hands on the pad
 
   const pen = { at: [size / 2, size / 4], down: false };
