@@ -33,6 +33,22 @@ def near_third(page):
     return third
 
 
+def constant(page):
+    """The mean over all images, for each of them."""
+
+    def smooth_chance(basis, width):
+        found = pages.answers(page, "ex-01-b-smooth")["smooth_chance"](basis, width)
+        return found.mean().expand(len(basis))
+
+    return smooth_chance
+
+
+def no_number_of_images(page):
+    """Right, but for the rounding."""
+    images_needed = pages.answers(page, "ex-01-images")["images_needed"]
+    return lambda k, d, mean, power: images_needed(k, d, mean, power) - 0.25
+
+
 def unscaled(page):
     """As if the blur took nothing away from white noise."""
 
@@ -63,6 +79,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
                 lambda k, d, mean, power: pages.answers(page, "ex-01-images")["images_needed"](k, d, mean, power) + 1
             ),
             lambda page: lambda k, d, mean, power: 0,
+            no_number_of_images,
             lambda page: lambda k, d, mean, power: math.nan,
         ],
     ),
@@ -72,6 +89,7 @@ CASES = {  # exercise: its check, what the solution defines, and answers that ar
         [
             lambda page: lambda basis, width: torch.full((len(basis),), tangent.chance_level(10, 1024)),
             unscaled,
+            constant,
             lambda page: lambda basis, width: pages.answers(page, "ex-01-b-smooth")["smooth_chance"](basis, width) ** 2,
         ],
     ),
