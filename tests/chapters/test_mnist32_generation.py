@@ -125,6 +125,7 @@ def test_beta(tmp_path):
     answers = [page.check_beta(1, number) for number in range(4)]
     assert any(answers)
     assert not page.check_beta(1, 12)
+    assert pages.answers({}, "ex-02-beta").keys() >= {"at_one", "at_thirty"}
 
 
 def linear_decoder(k=4, size=32):
@@ -162,11 +163,22 @@ def test_a_better_instrument():
     truth = data.load("strokes", "test", n=10)
     exact = strokes.tangent_basis(truth.latents, truth.y)
     half = torch.cat([exact[..., :5], torch.zeros(10, 1024, 5)], dim=2)
-    estimates = dict.fromkeys(["VAE", "VAE, corrected", "autoencoder", "local components"], half) | {"truth": exact}
+
+    def blurred(noise, columns=10):
+        """A basis of so many columns, ten of them the exact ones with so much of something else."""
+        given = torch.cat([exact, torch.zeros(10, 1024, columns - 10)], dim=2)
+        wrong = torch.linalg.qr(torch.randn(10, 1024, columns, generator=RNG)).Q
+        return torch.linalg.qr(given + noise * wrong).Q
+
+    # as on the page: the network of twenty sees more than its rivals, its first ten less than local components
+    wider, local = blurred(0.9, 20), blurred(0.85)
+    names = ["VAE, released", "VAE, corrected", "autoencoder"]
+    estimates = dict.fromkeys(names, half) | {"local components": local, "truth": exact}
     page, space = defined("check_instrument", "verdict", truth=truth, exact=exact, estimates=estimates)
     wide = torch.cat([exact, torch.linalg.qr(torch.randn(10, 1024, 10, generator=RNG)).Q], dim=2)
-    grids = {"grids": {(8000, 20): wide}, "n0": 8000}
+    grids = {"grids": {(8000, 20): wider}, "n0": 8000}
     assert page.check_instrument(pages.answers(space | grids, "ex-02-instrument")["my_basis"])
+    assert not page.check_instrument(wider[..., :10])  # local components see more
     assert not page.check_instrument(wide)
     assert not page.check_instrument(2 * exact)
     assert not page.check_instrument(half)  # no better than what it is held against

@@ -16,7 +16,6 @@ BLOCK = re.compile(r"^(:{3,})\{(exercise|solution)\} ?([^\n]*)\n(.*?)^\1$\n?", r
 OPTION = re.compile(r"^:(\w+): *(.*)\n", re.MULTILINE)
 CODE = re.compile(r"^```python\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"`(check_\w+\([^`]+\))`")
-STARS = {"one of three": 1, "two of three": 2, "three of three": 3}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's marks
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # what nbgrader puts between them
 
@@ -76,9 +75,9 @@ def blocks(text: str) -> Iterator[tuple[str, str, dict[str, str], str]]:
 
 def _exercise(title: str, options: dict[str, str], body: str) -> Exercise:
     label = options.get("label", "")
-    dots = body.count("●") or next((stars for words, stars in STARS.items() if words in body), 0)
+    dots = body.count("●")
     if not dots:
-        raise PagsError(f"the exercise {label or title} does not state its difficulty")
+        raise PagsError(f"the exercise {label or title} does not state its difficulty: write ●○○, ●●○ or ●●●")
     return Exercise(label, title, body, dots, tuple(dict.fromkeys(CALL.findall(body))))
 
 
