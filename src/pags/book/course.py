@@ -159,7 +159,6 @@ def teacher(chapter: str, known: plain.Names) -> NotebookNode:
                 _, _, options, _ = next(exercises.blocks(match[0]))
                 cells += _text(match[0], known) + answers(solved[options["label"]], known)
         cells += _text(cell.source[at:], known)
-    cells = _tests_behind_checks(cells)
     first = next((i for i, cell in enumerate(cells) if _is_answer(cell)), None)
     if first is None:
         raise PagsError(f"chapter {chapter} has no exercise: a class needs some")
@@ -168,18 +167,6 @@ def teacher(chapter: str, known: plain.Names) -> NotebookNode:
         cell["id"] = f"{chapter[:40]}-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-
-
-def _tests_behind_checks(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """The cells, with every graded test moved behind the cells that define the checks it calls, if it stands before."""
-    ordered = list(cells)
-    for test in cells:
-        names = CALLED.findall(test.source) if test.cell_type == "code" else []
-        defined = [i for i, cell in enumerate(ordered) if any(f"def {name}(" in cell.source for name in names)]
-        at = next(i for i, cell in enumerate(ordered) if cell is test)
-        if defined and defined[-1] > at:
-            ordered.insert(defined[-1], ordered.pop(at))
-    return ordered
 
 
 def _text(text: str, known: plain.Names) -> list[NotebookNode]:
