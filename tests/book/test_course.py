@@ -257,7 +257,7 @@ def test_a_page_that_names_an_exercise_which_no_chapter_has_is_refused():
 def test_the_set_up_cell_takes_a_folder_of_that_name_for_no_package(tmp_path):
     (tmp_path / "pags").mkdir()
     done = subprocess.run(
-        [sys.executable, "-S", "-c", course.SETUP], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-SE", "-c", course.SETUP], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert "pags is not installed: put" in done.stderr
 
