@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import zipfile
+from unittest.mock import MagicMock
 
 import jsonschema
 import nbformat
 import pytest
 import test_book
+from nbclient import NotebookClient
 from nbformat import v4
 
 from pags import paths
@@ -99,7 +101,7 @@ def test_the_grader_s_cells_are_what_its_schema_and_its_validator_ask_for(pair):
     tests = [cell for cell in student.cells if cell.metadata.get("nbgrader", {}).get("grade_id", "").endswith("-test")]
     graded = [one for one in exercises.read(chapter) if one.checks and one.code]  # the others are marked by hand
     assert len(tests) == len(graded) >= 4
-    assert all(cell.metadata["nbgrader"]["locked"] and cell.source.startswith("graded(") for cell in tests)
+    assert all(cell.metadata["nbgrader"]["locked"] and cell.source.startswith("graded(lambda: ") for cell in tests)
 
 
 @pytest.mark.parametrize("chapter", chapters.names())
@@ -107,7 +109,7 @@ def test_a_test_stands_behind_the_check_that_it_calls_and_behind_its_answer(chap
     cells = course.teacher(chapter, plain.names()).cells
     at = {cell.metadata.get("nbgrader", {}).get("grade_id"): i for i, cell in enumerate(cells)}
     for i, cell in enumerate(cells):
-        for name in re.findall(r"^graded\((\w+),", cell.source, re.MULTILINE):
+        for name in re.findall(r"^graded\(lambda: (\w+)\(", cell.source, re.MULTILINE):
             assert any(f"def {name}(" in one.source for one in cells[:i]), name
             assert at["graded"] < i
             assert at[cell.metadata["nbgrader"]["grade_id"].removesuffix("-test")] < i
@@ -120,14 +122,51 @@ def test_a_test_cell_fails_for_the_stub_and_for_a_wrong_answer_and_passes_for_th
     def check(value):
         print("right" if value == 3 else "not yet: it is not 3")
 
-    space["graded"](check, 3)
+    graded = space["graded"]
+    graded(lambda: check(3))
     assert capsys.readouterr().out == "right\n"
+    with pytest.raises(AssertionError) as wrong:
+        graded(lambda: check(4))
+    assert wrong.value._render_traceback_() == ["not yet"]
     with pytest.raises(AssertionError):
-        space["graded"](check, 4)
-    with pytest.raises(AssertionError):
-        space["graded"](lambda value: None, 3)  # a check that says nothing
-    with pytest.raises(NotImplementedError):
+        graded(lambda: None)  # a check that says nothing
+    with pytest.raises(NotImplementedError, match="not answered yet: replace this line"):
         exec(exercises.cleared(f"{exercises.BEGIN}\n3\n{exercises.END}"), {})
+
+
+def test_a_test_of_what_is_not_answered_says_so_in_one_line():
+    stub = exercises.cleared(f"def half(x):\n    {exercises.BEGIN}\n    return x / 2\n    {exercises.END}")
+    code = f"{course.GRADED}\n\n{stub}\n\n\ndef check(f):\n    print('right' if f(2) == 1 else 'not yet')\n"
+    code += "\n\ndef broken(f):\n    nowhere\n\n\ndef unable(f):\n    raise NotImplementedError('on this device')\n"
+    for call, error, said in [
+        ("check(half)", "NotYet", "not answered yet: replace this line"),
+        ("check(double)", "NotYet", "not answered yet: there is no double"),
+        ("broken(half)", "NameError", "name 'nowhere' is not defined"),  # an answer's own error keeps its traceback
+        ("unable(half)", "NotImplementedError", "on this device"),
+    ]:
+        space = {}
+        exec(code, space)
+        with pytest.raises(Exception, match=said) as found:
+            exec(f"graded(lambda: {call})", space)
+        assert found.type.__name__ == error
+        assert hasattr(found.value, "_render_traceback_") == (error == "NotYet")
+
+
+def test_a_run_of_all_cells_goes_past_what_is_not_answered_and_names_it(tmp_path):
+    nb = course.student("01_theory_checks", KNOWN)
+    at = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells].index("graded")
+    cells = [cell for cell in nb.cells[at:] if cell.cell_type == "code"][:3]  # what grades, an answer and its test
+    check = v4.new_code_cell(cells[2].source.split(": ")[1].split("(")[0] + " = lambda answer: answer(1, 2, 3)")
+    done = v4.new_notebook(cells=[check, *cells, v4.new_code_cell("print('behind')")])
+    NotebookClient(done, timeout=60, kernel_name="python3").execute()
+    stub, test, last = done.cells[2:]
+    print(stub, test)
+    assert last.outputs[0].text == "behind\n"
+    assert test.outputs[0].traceback == ["not answered yet: replace this line"]
+    assert all(
+        "raises-exception" not in cell.metadata.get("tags", [])
+        for cell in course.teacher("01_theory_checks", KNOWN).cells
+    )
 
 
 def test_the_package_for_students_has_no_solutions_and_begins_a_run(tmp_path):
@@ -161,7 +200,9 @@ def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tm
         ["README.md", "gradebook.db", "nbgrader_config.py", "pags.zip", "slides", "student", "study", "teacher"]
     )
     assert all((folder / kind / c / f"{c}.ipynb").exists() for kind in ("student", "teacher") for c in some)
-    compile((folder / "nbgrader_config.py").read_text(), "config", "exec")
+    config = MagicMock()
+    exec((folder / "nbgrader_config.py").read_text(), {"get_config": lambda: config})
+    assert config.ClearSolutions.code_stub == {"python": "\n".join(exercises.STUB)}  # as in the student's folder
     other = tmp_path / "other"
     other.mkdir()
     (other / "nbgrader_config.py").write_text("somebody's own course")

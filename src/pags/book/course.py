@@ -45,16 +45,30 @@ import contextlib
 import io
 
 
-def graded(check, *answers):
-    \"\"\"Show what a check says; fail, for a grader that waits for errors, where it does not say "right".\"\"\"
+class NotYet(AssertionError):
+    \"\"\"An error, for which a grader waits; a notebook shows it as one line.\"\"\"
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
+def graded(call):
+    \"\"\"Show what the call of a check says; NotYet where an answer is missing or it does not say "right".\"\"\"
+    missing = [name for name in call.__code__.co_names if name not in globals()]
+    if missing:
+        raise NotYet("not answered yet: there is no " + " and no ".join(missing))
     said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        check(*answers)
+    try:
+        with contextlib.redirect_stdout(said):
+            call()
+    except NotImplementedError as stub:
+        if "not answered yet" not in str(stub):
+            raise
+        raise NotYet(str(stub)) from None
     print(said.getvalue(), end="")
     if "not yet" in said.getvalue() or "right" not in said.getvalue():
-        raise AssertionError("not yet")
+        raise NotYet("not yet")
 """
-CALLED = re.compile(r"^graded\((check_\w+),", re.MULTILINE)
 CONFIG = """\
 # nbgrader, started in this folder: nbgrader generate_assignment 03_tangent_fractions --create --force
 c = get_config()
@@ -62,6 +76,7 @@ c.CourseDirectory.course_id = "pags"
 c.CourseDirectory.source_directory = "teacher"
 c.CourseDirectory.release_directory = "student"
 c.ExecutePreprocessor.timeout = 1800  # seconds of one cell; a chapter trains its networks in one
+c.ClearSolutions.code_stub = {stub!r}
 """
 READ_ME = """\
 # A course on input gradients and data manifolds
@@ -115,7 +130,9 @@ def _make(work: Path) -> None:
             folder.mkdir(parents=True)
             nbformat.write(notebook, folder / f"{chapter}.ipynb")
         rows.append(_row(chapter, made["student"]))
-    (work / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+    (work / "nbgrader_config.py").write_text(
+        CONFIG.format(stub={"python": "\n".join(exercises.STUB)}), encoding="utf-8"
+    )
     (work / "README.md").write_text(READ_ME.format(archive=ARCHIVE, rows="\n".join(rows)), encoding="utf-8")
     (work / ARCHIVE).write_bytes(package())
     slides.write(work / "slides")
@@ -129,7 +146,10 @@ def _row(chapter: str, notebook: NotebookNode) -> str:
 
 
 def student(chapter: str, known: plain.Names) -> NotebookNode:
-    """The teacher's notebook as nbgrader would release it: stubs for solutions, locked cells, no outputs."""
+    """The teacher's notebook as nbgrader would release it: stubs for solutions, locked cells, no outputs.
+
+    Its answers and tests have the tag that lets a run of all cells go on behind an error: a stub stops nobody.
+    """
     notebook = teacher(chapter, known)
     for cell in notebook.cells:
         own = cell.metadata.get("nbgrader")
@@ -137,6 +157,8 @@ def student(chapter: str, known: plain.Names) -> NotebookNode:
             continue
         if own["solution"]:
             cell.source = exercises.cleared(cell.source) if cell.cell_type == "code" else "YOUR ANSWER HERE"
+        if cell.cell_type == "code" and (own["solution"] or own["grade"]):
+            cell.metadata["tags"] = ["raises-exception"]
         cell.metadata["deletable"] = False
         if own["locked"]:
             cell.metadata["editable"] = False
@@ -194,18 +216,13 @@ def answers(one: exercises.Exercise, known: plain.Names) -> list[NotebookNode]:
     own = grader(one.label, solution=True, grade=by_hand, points=points)
     cells = [v4.new_code_cell(exercises.marked(one), metadata={"nbgrader": own})]
     if not by_hand:
-        test = "\n".join(f"graded({', '.join(_called(call))})" for call in one.checks)
+        test = "\n".join(f"graded(lambda: {call})" for call in one.checks)
         own = grader(f"{one.label}-test", grade=True, locked=True, points=points)
         cells.append(v4.new_code_cell(test, metadata={"nbgrader": own}))
     if one.answer:
         own = grader(f"{one.label}-words", grade=True, solution=True, points=1)
         cells.append(v4.new_markdown_cell(plain.plain(one.answer, known), metadata={"nbgrader": own}))
     return cells
-
-
-def _called(call: str) -> list[str]:
-    name, arguments = call.removesuffix(")").split("(", 1)
-    return [name, arguments]
 
 
 def grader(

@@ -17,7 +17,7 @@ OPTION = re.compile(r"^:(\w+): *(.*)\n", re.MULTILINE)
 CODE = re.compile(r"^```python\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"`(check_\w+\([^`]+\))`")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's marks
-STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # what nbgrader puts between them
+STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not answered yet: replace this line")')  # between them
 
 
 @dataclass(frozen=True)
