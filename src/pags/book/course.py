@@ -93,7 +93,7 @@ Students need {archive} beside their notebooks; the first cell of each notebook 
 runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. Give students
 `student/` and `{archive}`, for the study the folder `study/`, and nothing else of this folder; the pages without any
 solution are made by `pags build --edition student`. The exercises use what the chapter has computed: run all cells
-above them first.
+above them first. An exercise without an answer says so, and stops no run of all cells.
 
 A second `pags course` replaces these folders with all that was changed in them; what lies beside them stays. Work on
 copies.
