@@ -159,8 +159,7 @@ def test_a_run_of_all_cells_goes_past_what_is_not_answered_and_names_it(tmp_path
     check = v4.new_code_cell(cells[2].source.split(": ")[1].split("(")[0] + " = lambda answer: answer(1, 2, 3)")
     done = v4.new_notebook(cells=[check, *cells, v4.new_code_cell("print('behind')")])
     NotebookClient(done, timeout=60, kernel_name="python3").execute()
-    stub, test, last = done.cells[2:]
-    print(stub, test)
+    _, test, last = done.cells[2:]
     assert last.outputs[0].text == "behind\n"
     assert test.outputs[0].traceback == ["not answered yet: replace this line"]
     assert all(
