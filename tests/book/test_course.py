@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbformat import v4
 
 from pags import paths
-from pags.book import build, chapters, cli, course, editions, exercises, plain, slides, study
+from pags.book import build, chapters, cli, course, editions, exercises, handout, plain, slides, study
 from pags.errors import PagsError, UsageError
 
 NAMES = chapters.names()
@@ -202,6 +202,7 @@ def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tm
     config = MagicMock()
     exec((folder / "nbgrader_config.py").read_text(), {"get_config": lambda: config})
     assert config.ClearSolutions.code_stub == {"python": "\n".join(exercises.STUB)}  # as in the student's folder
+    assert "venv" in (folder / "student" / "README.md").read_text()
     other = tmp_path / "other"
     other.mkdir()
     (other / "nbgrader_config.py").write_text("somebody's own course")
@@ -296,9 +297,11 @@ def test_a_page_that_names_an_exercise_which_no_chapter_has_is_refused():
 
 def test_the_set_up_cell_takes_a_folder_of_that_name_for_no_package(tmp_path):
     (tmp_path / "pags").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-SE", "-c", course.SETUP], cwd=tmp_path, capture_output=True, text=True, check=False
+    words_, bare = (
+        [sys.executable, "-SE", "-c", handout.SETUP],
+        {k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )
+    done = subprocess.run(words_, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
     assert "pags is not installed: put" in done.stderr
 
 

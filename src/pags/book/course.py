@@ -14,32 +14,20 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from pags import paths
-from pags.book import chapters, editions, exercises, plain, slides, study
+from pags.book import chapters, editions, exercises, handout, plain, slides, study
 from pags.errors import PagsError
 from pags.files import filling
 
-ARCHIVE = "pags.zip"
-PACKED = ("src/pags", "book/claims.yml", "book/references.bib", "pyproject.toml", "README.md", "LICENSE")
-SETUP = f"""\
-# The chapter's code is in the package `pags`. This cell does nothing where it is installed; elsewhere, in Colab say,
-# put {ARCHIVE} of the course folder beside this notebook and run the cell. It needs a minute and no data set.
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-from zipfile import ZipFile
-
-spec = find_spec("pags")
-if spec is None or spec.origin is None:  # nothing, or no more than a folder of that name
-    places = [folder / "{ARCHIVE}" for folder in (Path.cwd(), *Path.cwd().parents)]
-    archive = next((place for place in places if place.exists()), None)
-    if archive is None:
-        raise RuntimeError("pags is not installed: put {ARCHIVE} beside this notebook, run this cell again")
-    ZipFile(archive).extractall("pags")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "pags"]
-    subprocess.run(install, check=True)
-    sys.path.insert(0, str(Path("pags/src").absolute()))
-"""
+ARCHIVE = handout.ARCHIVE
+PACKED = (
+    "src/pags",
+    "book/claims.yml",
+    "book/references.bib",
+    "constraints.txt",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 GRADED = """\
 import contextlib
 import io
@@ -83,17 +71,19 @@ READ_ME = """\
 
 | folder | for whom |
 | --- | --- |
-| `student/` | a notebook a chapter: exercises with stubs and checking functions, no solutions, no outputs |
+| `student/` | a notebook a chapter, with stubs, without solutions and outputs; `README.md`: installing, and the plan |
 | `teacher/` | the same with solutions, marked as nbgrader wants them |
 | `slides/` | a deck a chapter: open the HTML in a browser; S opens the speaker's window |
 | `study/` | the user study: open `index.html`, or share the folder; answers stay where they are given, as a CSV |
 | `{archive}` | the package, for machines without a copy of the repository |
 
-Students need {archive} beside their notebooks; the first cell of each notebook says so, and installs it. Everything
-runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. Give students
-`student/` and `{archive}`, for the study the folder `study/`, and nothing else of this folder; the pages without any
-solution are made by `pags build --edition student`. The exercises use what the chapter has computed: run all cells
-above them first. An exercise without an answer says so, and stops no run of all cells.
+Give students `student/` and `{archive}`, for the study the folder `study/`, and nothing else of this folder; the pages
+without any solution are made by `pags build --edition student`. `student/README.md` has the lines to install {archive}
+on Linux, macOS, Windows and a hosted notebook service, with the versions of its `constraints.txt`, and what to do for
+each session; where nothing is installed, the first cell of a notebook installs {archive} from beside it. Everything
+runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. The exercises use
+what the chapter has computed: run all cells above them first. An exercise without an answer says so, and stops no run
+of all cells.
 
 A second `pags course` replaces these folders with all that was changed in them; what lies beside them stays. Work on
 copies.
@@ -134,6 +124,7 @@ def _make(work: Path) -> None:
         CONFIG.format(stub={"python": "\n".join(exercises.STUB)}), encoding="utf-8"
     )
     (work / "README.md").write_text(READ_ME.format(archive=ARCHIVE, rows="\n".join(rows)), encoding="utf-8")
+    (work / "student" / "README.md").write_text(handout.page(known), encoding="utf-8")
     (work / ARCHIVE).write_bytes(package())
     slides.write(work / "slides")
     study.write(work / "study")
@@ -168,7 +159,7 @@ def student(chapter: str, known: plain.Names) -> NotebookNode:
 def teacher(chapter: str, known: plain.Names) -> NotebookNode:
     """The chapter without outputs, its exercises as cells: text, answer, test, and an answer in words."""
     solved = {one.label: one for one in exercises.read(chapter)}
-    cells = [v4.new_code_cell(SETUP, metadata={"tags": ["setup"]})]
+    cells = [v4.new_code_cell(handout.SETUP, metadata={"tags": ["setup"]})]
     for cell in chapters.read(chapter).cells:
         if cell.cell_type == "code":
             cells.append(_code(cell))
