@@ -10,6 +10,7 @@ import sys
 import zipfile
 from unittest.mock import MagicMock
 
+import browser
 import jsonschema
 import nbformat
 import pytest
@@ -249,6 +250,44 @@ def test_each_edition_has_its_folder_and_the_student_s_has_no_solution_in_any_fi
     page = (paths.BUILD / "teacher" / "chapters" / "01_good.html").read_text()
     assert "solution dropdown" not in page
     assert "A sum" in (paths.BUILD / "student" / "chapters" / "01_good.html").read_text()
+
+
+def test_the_teacher_s_page_is_not_in_the_student_s_edition_and_every_page_says_whose_it_is(house):
+    test_book.put(paths.EXECUTED, paths.RESULTS, "quick")
+    text = "# The title\n\nSee more. {doc}`/how_to_teach` has it, and {doc}`the plan <../how_to_teach>` too.\n"
+    nbformat.write(test_book.chapter(text), paths.EXECUTED / "quick" / "01_good.ipynb")
+    (paths.BOOK / "how_to_teach.md").write_text("# Teaching\n\n**What goes wrong:** Humdinger.\n")
+    toc = paths.BOOK / "_toc.yml"
+    toc.write_text(toc.read_text() + "  - file: how_to_teach\n")
+    for name, mark in (("student", "no solutions"), ("teacher", "not for students")):
+        folder = build.build(edition=editions.named(name)).parent
+        assert (folder / "how_to_teach.html").exists() == (name == "teacher")
+        pages = [path for path in folder.rglob("*") if path.suffix in (".html", ".js", ".ipynb", ".txt")]
+        told = [
+            path.name for path in pages if re.search("how_to_teach|humdinger", path.read_text(errors="ignore"), re.I)
+        ]
+        assert bool(told) == (name == "teacher"), told
+        page = (folder / "chapters" / "01_good.html").read_text()
+        assert mark in page
+        assert f"({name} edition)" in page
+        assert ("See more. The teacher's page has it, and the teacher's page too." in page.replace("’", "'")) == (
+            name == "student"
+        )
+        assert browser.complaints(folder, ["chapters/01_good.html"]) == []
+
+
+def test_the_real_pages_lead_students_to_no_page_for_teachers(tmp_path):
+    for path in paths.BOOK.iterdir():
+        if path.suffix in (".md", ".yml"):
+            (tmp_path / path.name).write_text(path.read_text())
+    settings = {"title": "A book"}
+    editions.arrange(tmp_path, settings, editions.student)
+    assert settings["title"] == "A book (student edition)"
+    assert not (tmp_path / "how_to_teach.md").exists()
+    assert [path.name for path in tmp_path.iterdir() if "how_to_teach" in path.read_text()] == []
+    assert "file: study" in (tmp_path / "_toc.yml").read_text()
+    for chapter in NAMES:
+        assert "how_to_teach" not in whole(editions.student(chapters.read(chapter)))
 
 
 def test_an_unknown_edition_is_refused(capsys):

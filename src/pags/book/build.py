@@ -159,6 +159,7 @@ def assemble(
     shipped.mathjax(source.parent / "static" / "mathjax", MATHJAX)
     settings = config(source)
     settings["parse"]["myst_substitutions"] = front.substitutions(found, claims.verdicts(found, ledger, kept), settings)
+    editions.arrange(source, settings, edition)
     settings.pop("repository", None)  # `link_pages` does what the theme would do wrongly: a chapter's source is text
     (source / "_config.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return source
