@@ -205,6 +205,12 @@ def goes_with_chapters(copy, command):
     assert all(chapters.find(word) for word in named)
 
 
+def serves(copy, command):
+    """Python's own server takes every word of it."""
+    assert shlex.split(command)[:3] == ["python", "-m", "http.server"]
+    assert "--directory" in copy.run(f"{command} --help")
+
+
 def starts(copy, command):
     """Every check that `pags` makes before it begins, on the real chapters and presets."""
     begun, known = [], {name: name for name in data.names()}
@@ -247,6 +253,7 @@ WAYS = {
     "pags course course": starts,
     "pags slides slides": starts,
     "pags study page study": starts,
+    "python -m http.server 8000 --directory study": serves,
     "pags study analyse 'answers/*.csv'": starts,
     "pags build --preset standard": starts,
     "pags build --preset best": starts,

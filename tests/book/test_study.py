@@ -78,13 +78,77 @@ def test_the_table_stands_beside_theirs(thirty):
     text = study.analyse(thirty)
     assert text.startswith("30 persons\n")
     for line in (
-        "CIFAR 1, here",
-        "CIFAR 1, B     300  36   217  47",
-        "MNIST 1, B     600  0    580  20",
-        "MNIST 2, here",
+        "task 1, here",
+        "task 1 (B: CIFAR 1)  300  36   217  47",
+        "task 2 (B: MNIST 1)  600  0    580  20",
+        "task 3, here",
+        "Task 1 (A: gradient, B: Input x Gradient): B was preferred in ",
+        "decided answers, more often than by a coin.",
     ):
         assert line in text
     assert "left out" not in text
+    assert "CIFAR 1, here" not in text
+    assert "almost nothing" not in text
+
+
+@pytest.mark.parametrize(
+    ("favour", "fractions", "words"),
+    [
+        (0.8, (0.30, 0.32), "The fractions differ by 0.02: the hypothesis predicts almost nothing here."),
+        (0.8, (0.5, 0.3), "A has the larger fraction: the hypothesis predicts A."),
+        (0.2, (0.3, 0.4), "decided answers, less often than by a coin."),
+        (0.5, (0.3, 0.4), "decided answers, as often as a coin might: its interval holds 0.5."),
+    ],
+)
+def test_a_sentence_says_what_a_class_preferred_and_what_the_hypothesis_had_to_say(favour, fractions, words):
+    g = np.random.default_rng(3)
+    people = [
+        [dict(zip(study.COLUMNS, map(str, row), strict=True)) for row in person(i, g, favour=favour)] for i in range(30)
+    ]
+    for rows in people:
+        for row in rows:
+            row["fraction_a"], row["fraction_b"] = map(str, fractions)
+    assert study.sentence("methods", people).endswith(words)
+    for rows in people:
+        for row in rows:
+            row["choice"] = "undecided"
+    assert study.sentence("parts", people).endswith("nobody preferred one of them in 600 decisions.")
+
+
+def test_who_cannot_have_looked_is_left_out_by_a_rule(thirty, tmp_path):
+    """52 times Left within 110 ms passes two lines for attention that both ask for Left."""
+    rows = person("quick", np.random.default_rng(7))
+    quick = save(tmp_path / "quick.csv", [[*row[:-1], 80] for row in rows])
+    lefts = [row if row[5] == "check" else [*row[:8], "left", row[7], *row[10:]] for row in rows]
+    one_side = save(tmp_path / "side.csv", lefts)
+    similar = [
+        row if row[5] == "check" else [*row[:8], "similar", "undecided", *row[10:]]
+        for row in person("s", np.random.default_rng(8))
+    ]
+    text = study.analyse([*thirty, quick, one_side, save(tmp_path / "similar.csv", similar)])
+    assert text.startswith("31 persons\n")
+    assert "2 left out:" in text
+    assert "quick.csv: half of the decisions took 80 ms at most; in less than 400 nobody has looked" in text
+    assert "side.csv: all 50 decisions are for the left image, whichever stood there" in text
+    rows[0][-1] = "soon"
+    with pytest.raises(study.UnusableError, match="line 2: the time 'soon' is no whole number"):
+        study.read(save(tmp_path / "soon.csv", rows))
+
+
+def test_a_folder_a_pattern_and_a_spreadsheet_s_table_are_read(thirty, tmp_path):
+    folder = thirty[0].parent
+    assert study.analyse([folder]) == study.analyse(thirty) == study.analyse([folder / "*.csv", thirty[3]])
+    assert study.analyse(thirty[:1]).startswith("1 person\n")
+    table = [[cell.replace(".", ",") for cell in row] for row in [study.COLUMNS, *study_rows(thirty[0])]]
+    path = tmp_path / "sheet" / "resaved.csv"
+    path.parent.mkdir()
+    path.write_text("".join(";".join(row) + "\r\n" for row in table) + ";;\r\n", encoding="utf-8-sig")
+    assert study.read(path) == study.read(thirty[0])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PagsError) as refused:
+        study.analyse([tmp_path / "empty", tmp_path / "none" / "*.csv"])
+    assert "empty: there is no CSV file in this folder" in str(refused.value)
+    assert "*.csv: no file has a name like this" in str(refused.value)
 
 
 def test_damaged_and_foreign_files_are_named_and_left_out(thirty, tmp_path):
@@ -197,10 +261,21 @@ def took_part(chromium, path, seed, tmp_path):
         else:
             sheet.click(f"[data-answer={'similar' if word == 'Down' else word.lower()}]")
         n += 1
+    asked_to_stay = []
+    sheet.on("dialog", lambda dialog: asked_to_stay.append(dialog.type) or dialog.dismiss())
+    sheet.close(run_before_unload=True)
+    sheet.wait_for_timeout(200)
+    assert asked_to_stay == ["beforeunload"]
     with sheet.expect_download() as download:
         sheet.click("#download")
     name = download.value.suggested_filename
     download.value.save_as(tmp_path / name)
+    sheet.click("#copy")
+    sheet.wait_for_function("document.getElementById('copied').textContent !== ''")
+    assert sheet.input_value("#text") == (tmp_path / name).read_text()
+    assert sheet.inner_text("#copied") == "The answers are copied: paste all of them."
+    sheet.close(run_before_unload=True)  # saved: nobody is asked
+    assert asked_to_stay == ["beforeunload"]
     context.close()
     return tmp_path / name, errors
 
@@ -218,7 +293,12 @@ def test_one_can_take_part_by_keyboard_and_mouse_and_the_seed_orders_everything(
     assert orders[0] == orders[1] != orders[2]
     assert len({one[0]["person"] for one in rows}) == 3
     assert [len([row for row in one if row["kind"] == "check"]) for one in rows] == [2, 2, 2]
-    assert study.analyse([path for path, _ in taken]).startswith("3 persons")
+    asked = [{row["answer"] for row in one if row["kind"] == "check"} for one in rows]
+    assert asked == [{"left", "right"}] * 3
+    with pytest.raises(PagsError, match="nobody has looked"):
+        study.analyse([path for path, _ in taken])  # a script's answers take no time
+    slow = [save(path, [[*row[:-1], 900] for row in study_rows(path)]) for path, _ in taken]
+    assert study.analyse(slow).startswith("3 persons")
 
 
 def test_the_page_is_clean(page):

@@ -6,9 +6,11 @@ A person's answers are a list of rows, dicts from `COLUMNS` to texts. Axes: p pe
 
 import base64
 import csv
+import glob
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +34,9 @@ NET = classify.Config(train.Schedule(epochs=5, batch=64, lr=1e-3), net="narrow_m
 COLUMNS = ["study", "person", "seed", "task", "trial", "kind", "pair", "left", "answer", "choice", "fraction_a"]
 COLUMNS += ["fraction_b", "milliseconds"]
 CHOICES = ("A", "B", "undecided")
+QUICKEST = 400  # milliseconds; who takes less for the median decision is left out
+ONE_SIDE = 10  # so many decisions for left or right, and all for one of them, are left out
+PATTERN = r"[*?[]"  # a name with these is a pattern, where no file has it
 TITLE = "<title>A study on how people see images</title>"  # by which the page is known
 
 
@@ -167,20 +172,26 @@ class UnusableError(Exception):
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of one person; `UnusableError` says what is wrong with a file, also with a person who did not attend."""
+    """The rows of one person; `UnusableError` says what is wrong with a file, also with a person who did not attend.
+
+    A table that was saved again with semicolons, and with commas in its numbers, is read as well.
+    """
+    if path.is_dir():
+        raise UnusableError("there is no CSV file in this folder")
     try:
         with reading(path):
             text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UnusableError("there is no such file") from None
+        what = "no file has a name like this" if re.search(PATTERN, str(path)) else "there is no such file"
+        raise UnusableError(what) from None
     except (PagsError, UnicodeDecodeError):
         raise UnusableError("it cannot be read as text") from None
     try:
-        table = list(csv.reader(io.StringIO(text, newline=None)))
+        table = _table_of(text)
     except csv.Error:  # a cell that never ends, say
         raise UnusableError("it cannot be read as a table") from None
     if not table or table[0] != COLUMNS:
-        raise UnusableError("its first line is not that of this study")
+        raise UnusableError("its first line is not that of this study: hand in the file as the page gave it")
     rows = []
     for number, cells in enumerate(table[1:], 2):
         if len(cells) != len(COLUMNS):
@@ -193,6 +204,15 @@ def read(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _table_of(text: str) -> list[list[str]]:
+    """The cells, without the empty lines at the end; of a table with semicolons, numbers have a point."""
+    marked = text.split("\n", 1)[0].count(";") >= len(COLUMNS) - 1
+    lines = list(csv.reader(io.StringIO(text, newline=None), delimiter=";" if marked else ","))
+    while lines and not any(lines[-1]):
+        lines.pop()
+    return [[cell.replace(",", ".") for cell in cells] for cells in lines] if marked else lines
+
+
 def _wrong(row: Mapping[str, str]) -> str | None:
     if row["task"] not in TASKS:
         return f"the task {row['task']!r} is none of the study's"
@@ -202,6 +222,8 @@ def _wrong(row: Mapping[str, str]) -> str | None:
     if row["choice"] not in allowed:
         return f"the choice {row['choice']!r} is none of {', '.join(allowed)}"
     sides = {"left": row["left"], "right": "AB"["BA".index(row["left"])]} if row["left"] in ("A", "B") else {}
+    if not re.fullmatch(r"\d+", row["milliseconds"]):
+        return f"the time {row['milliseconds']!r} is no whole number of milliseconds"
     if row["kind"] == "decision":
         told = "undecided" if row["answer"] == "similar" else sides.get(row["answer"])
         if told != row["choice"]:
@@ -225,6 +247,18 @@ def _complete(rows: Sequence[Mapping[str, str]]) -> None:
     checks = [row["choice"] for row in rows if row["kind"] == "check"]
     if not checks or "failed" in checks:
         raise UnusableError("an attention check was failed" if checks else "the attention checks are missing")
+
+
+def careless(rows: Sequence[Mapping[str, str]]) -> str | None:
+    """Why a person's answers do not count, by a rule that does not know which image was B; None where they do."""
+    decided = [row for row in rows if row["kind"] == "decision"]
+    typical = float(np.median([int(row["milliseconds"]) for row in decided]))
+    if typical < QUICKEST:
+        return f"half of the decisions took {typical:.0f} ms at most; in less than {QUICKEST} nobody has looked"
+    sides = [row["answer"] for row in decided if row["answer"] != "similar"]
+    if len(sides) >= ONE_SIDE and len(set(sides)) == 1:
+        return f"all {len(sides)} decisions are for the {sides[0]} image, whichever stood there"
+    return None
 
 
 @dataclass(frozen=True)
@@ -303,14 +337,15 @@ def clustered(decided: Sequence[tuple[int, int]], rho: float) -> tuple[float, fl
 
 
 def analyse(files: Sequence[Path]) -> str:
-    """A table of a class beside B's Table 1, and the files that were left out, each with its reason.
+    """A table of a class beside B's Table 1, what it says in sentences, and what was left out, each with its reason.
 
-    PagsError where no file can be used.
+    A folder stands for its CSV files, a pattern that no shell has expanded for the files it fits. PagsError where no
+    file can be used.
     """
     people: dict[str, list[dict[str, str]]] = {}
     skipped: list[str] = []
     usable: list[tuple[Path, list[dict[str, str]]]] = []
-    for path in files:
+    for path in _found(files):
         try:
             usable.append((path, read(path)))
         except UnusableError as error:
@@ -322,14 +357,58 @@ def analyse(files: Sequence[Path]) -> str:
             skipped.append(f"{path}: its pictures are those of another version of the page")
         elif rows[0]["person"] in people:
             skipped.append(f"{path}: this person's answers were read already")
+        elif why := careless(rows):
+            skipped.append(f"{path}: {why}")
         else:
             people[rows[0]["person"]] = rows
     if not people:
         raise PagsError("\n  ".join(["no file has answers that can be used", *skipped]))
     left_out = [f"{len(skipped)} left out:", *(f"  {line}" for line in skipped)] if skipped else []
-    return "\n".join([f"{len(people)} persons", "", *_table(list(people.values())), "", *NOTE, *left_out])
+    told = list(people.values())
+    count = f"{len(people)} person{'s' * (len(people) > 1)}"
+    sentences = [sentence(key, told) for key in TASKS]
+    return "\n".join([count, "", *_table(told), "", *sentences, "", *NOTE, *left_out])
 
 
+def _found(files: Sequence[Path]) -> list[Path]:
+    """The files that are meant, each once, in their order."""
+    found: list[Path] = []
+    for path in files:
+        inside: list[Path] = []
+        if path.is_dir():
+            inside = sorted(path.glob("*.csv"))
+        elif not path.exists() and re.search(PATTERN, str(path)):
+            inside = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+        found += inside or [path]
+    return list(dict.fromkeys(found))
+
+
+def sentence(key: str, people: Sequence[Sequence[Mapping[str, str]]]) -> str:
+    """What a class says in one task, in words, and how much the hypothesis had to say about it."""
+    number = list(TASKS).index(key) + 1
+    name, task = f"Task {number} (A: {SHOWN[key][0]}, B: {SHOWN[key][1]})", TASKS[key]
+    try:
+        found = pooled(people, key)
+    except ValueError:
+        return f"{name}: nobody preferred one of them in {task.decisions * len(people)} decisions."
+    side = "more often than by a coin" if found.low > 0.5 else "less often than by a coin"
+    if found.low <= 0.5 <= found.high:
+        side = "as often as a coin might: its interval holds 0.5"
+    text = f"{name}: B was preferred in {found.b} of {found.a + found.b} decided answers, {side}."
+    apart = found.fraction_b - found.fraction_a
+    if abs(apart) < CLOSE:
+        text += f" The fractions differ by {abs(apart):.2f}: the hypothesis predicts almost nothing here."
+    elif apart < 0:
+        text += " A has the larger fraction: the hypothesis predicts A."
+    return text
+
+
+SHOWN = {  # what A and B are
+    "object": ("gradient", "Input x Gradient"),
+    "parts": ("the part across the manifold", "the part along it"),
+    "methods": ("the method with the smaller fraction", "that with the larger one"),
+}
+CLOSE = 0.05  # fractions that differ by less are about equal
 HEADS = ["task", "N", "A", "B", "undecided", "share of B", "rho", "p, answers", "p, persons", "T A", "T B"]
 NOTE = [
     "share of B: of the decided answers; the interval respects that one person's answers go together (rho).",
@@ -341,16 +420,18 @@ NOTE = [
 
 def _table(people: Sequence[Sequence[Mapping[str, str]]]) -> list[str]:
     rows = [HEADS]
-    for key, task in TASKS.items():
+    for number, (key, task) in enumerate(TASKS.items(), 1):
         shown, a, b = task.counted
         wilson = stats.binomtest(b, a + b).proportion_ci(method="wilson")
         theirs = [f"{b / (a + b):.2f} [{wilson.low:.2f}, {wilson.high:.2f}]", "", "< 0.01", ""]
         fractions = [f"{value:.2f}" for value in task.fractions]
         try:
-            rows.append([f"{task.name}, here", *_row(pooled(people, key))])
+            rows.append([f"task {number}, here", *_row(pooled(people, key))])
         except ValueError as error:
-            rows.append([f"{task.name}, here", str(error), *[""] * 9])
-        rows.append([f"{task.name}, B", str(shown), str(a), str(b), str(shown - a - b), *theirs, *fractions])
+            rows.append([f"task {number}, here", str(error), *[""] * 9])
+        rows.append(
+            [f"task {number} (B: {task.name})", str(shown), str(a), str(b), str(shown - a - b), *theirs, *fractions]
+        )
     widths = [max(len(row[i]) for row in rows if row[1] != "nobody has decided") for i in range(len(HEADS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
