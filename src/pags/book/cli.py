@@ -173,7 +173,10 @@ def study_page(directory) -> None:
 @study.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def analyse(files) -> None:
-    """Pool the CSV files of a class beside B's Table 1; files that cannot be used are named and left out."""
+    """Pool the CSV files of a class beside B's Table 1; files that cannot be used are named and left out.
+
+    A folder stands for the CSV files in it.
+    """
     from pags.book import study
 
     click.echo(study.analyse(files))
