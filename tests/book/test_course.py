@@ -324,8 +324,31 @@ def test_plain_text_has_no_role_and_no_directive_left():
     assert got.startswith("As Bordt et al. (2022) say ((x), chapter 03):")
     assert "\\tag{x}\n$$" in got
     assert "<details><summary>The proof</summary>" in got
-    assert "the theorem *" in got or "the proposition *" in got
+    assert "> The theorem *Chance level*." in got
     assert "{" not in got.replace("\\tag{x}", "")
+
+
+def test_every_work_has_people_and_a_year_and_one_without_is_named(monkeypatch, tmp_path):
+    assert all(people.strip() and re.fullmatch(r"\d{4}", year) for people, year in KNOWN.works.values())
+    assert not any("\\" in people for people, _ in KNOWN.works.values())
+    assert plain.plain("{cite:p}`haufe2014`", KNOWN) == "(Haufe et al., 2014)"
+    (tmp_path / "references.bib").write_text("@misc{nobody1999,\n  author  = {},\n  year = {1999}\n}\n")
+    monkeypatch.setattr(paths, "BOOK", tmp_path)
+    with pytest.raises(PagsError, match="references.bib: nobody1999 needs an author and a year"):
+        plain.names()
+
+
+def test_a_sentence_begins_with_a_capital_and_a_figure_has_the_number_of_its_page():
+    text = "{doc}`05_blockmnist` has it. {doc}`03_tangent_fractions` too, e.g. {doc}`05_blockmnist`, {doc}`tests <x>`."
+    assert plain.plain(text, KNOWN) == "Chapter 05 has it. Chapter 03 too, e.g. chapter 05, tests."
+    assert plain.plain("Back to {numref}`fig-07-aligned`.", KNOWN) == "Back to [Figure 7.2](#fig-07-aligned)."
+
+
+def test_every_figure_that_a_text_names_has_a_number():
+    text = "\n".join(chapters.source(name).read_text() for name in NAMES)
+    named = set(re.findall(r"\{numref\}`(?:[^`<]*<)?(fig-[\w-]+)>?`", text))
+    assert named
+    assert named <= KNOWN.figures.keys()
 
 
 def test_a_page_that_names_an_exercise_which_no_chapter_has_is_refused():
