@@ -15,7 +15,7 @@ FENCE = re.compile(
 )
 OPTIONS = re.compile(r"\A(?::\w+:[^\n]*\n)+\n?")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]*)`")
-EQUATION = re.compile(r"^\$\$ \((?:eq-)?([\w-]+)\)$", re.MULTILINE)
+EQUATION = re.compile(r"^([ >]*)\$\$ \((?:eq-)?([\w-]+)\)$", re.MULTILINE)
 TARGET = re.compile(r"^\([\w-]+\)=\n", re.MULTILINE)
 LABEL = re.compile(r"^:label: *([\w-]+)", re.MULTILINE)
 ASKED = re.compile(r"^:{3,}\{exercise\}[^\n]*\n:label: *([\w-]+)", re.MULTILINE)
@@ -85,7 +85,7 @@ def _work(key: str, body: str) -> tuple[str, str]:
 def plain(text: str, known: Names) -> str:
     """MyST as Markdown: a directive becomes a quotation with a title, or folds; a role becomes words or a link."""
     text = FENCE.sub(lambda match: _directive(match, known), TARGET.sub("", text))
-    text = EQUATION.sub(lambda match: rf"\tag{{{match[1]}}}" + "\n$$", text)
+    text = EQUATION.sub(lambda match: rf"{match[1]}\tag{{{match[2]}}}" + f"\n{match[1]}$$", text)
     return ROLE.sub(lambda match: _worded(match, known), text)
 
 
