@@ -187,13 +187,15 @@ def test_the_package_for_students_has_no_solutions_and_begins_a_run(tmp_path):
 def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tmp_path, monkeypatch):
     some = ["01_theory_checks", "07_exact_score"]
     monkeypatch.setattr(chapters, "names", lambda: some)
-    monkeypatch.setattr(slides, "write", lambda directory: directory.mkdir())
+    presets = []
+    monkeypatch.setattr(slides, "write", lambda directory, preset: presets.append(preset) or directory.mkdir())
     monkeypatch.setattr(study, "write", lambda directory: directory.mkdir())
     folder = tmp_path / "course"
     course.write(folder)
     (folder / "gradebook.db").write_text("marks")
     (folder / "student" / "07_exact_score" / "old.txt").write_text("old")
-    course.write(folder)
+    course.write(folder, "quick")
+    assert presets == ["best", "quick"]
     assert (folder / "gradebook.db").read_text() == "marks"
     assert not (folder / "student" / "07_exact_score" / "old.txt").exists()
     assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -209,6 +211,9 @@ def test_a_course_is_written_beside_what_a_grader_keeps_and_over_nothing_else(tm
     (other / "nbgrader_config.py").write_text("somebody's own course")
     with pytest.raises(UsageError, match="holds no course"):
         course.write(other)
+    with pytest.raises(UsageError, match="unknown preset 'foo': write one of quick"):
+        course.write(tmp_path / "new", "foo")
+    assert not (tmp_path / "new").exists()
 
 
 SOLVED = """# The title
@@ -334,7 +339,7 @@ def test_every_work_has_people_and_a_year_and_one_without_is_named(monkeypatch, 
     assert plain.plain("{cite:p}`haufe2014`", KNOWN) == "(Haufe et al., 2014)"
     (tmp_path / "references.bib").write_text("@misc{nobody1999,\n  author  = {},\n  year = {1999}\n}\n")
     monkeypatch.setattr(paths, "BOOK", tmp_path)
-    with pytest.raises(PagsError, match="references.bib: nobody1999 needs an author and a year"):
+    with pytest.raises(PagsError, match=r"references\.bib: nobody1999 needs an author and a year"):
         plain.names()
 
 

@@ -135,19 +135,20 @@ def build(preset, release, changed, pdf, edition) -> None:
 
 @command.command()
 @click.argument("directory")
-def course(directory) -> None:
+@click.option(
+    "--preset", default="best", show_default=True, help="Of the slides: best (each chapter's largest run) or a preset."
+)
+def course(directory, preset) -> None:
     """Write what a class needs: student and teacher notebooks, the package, slides and the user study."""
     from pags.book import course
 
     paths.need_chapters()
-    click.echo(course.write(paths.given(directory)))
+    click.echo(course.write(paths.given(directory), preset))
 
 
 @command.command()
 @click.argument("directory")
-@click.option(
-    "--preset", default="quick", show_default=True, help="Of the chapters as executed at this preset, or best."
-)
+@click.option("--preset", default="best", show_default=True, help="best (each chapter's largest run) or a preset.")
 def slides(directory, preset) -> None:
     """Write a deck of slides a chapter, with all that they load."""
     from pags.book import slides

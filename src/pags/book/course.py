@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from pags import paths
-from pags.book import chapters, editions, exercises, handout, plain, slides, study
+from pags.book import chapters, editions, exercises, handout, plain, runs, slides, study
 from pags.errors import PagsError
 from pags.files import filling
 
@@ -80,10 +80,10 @@ READ_ME = """\
 Give students `student/` and `{archive}`, for the study the folder `study/`, and nothing else of this folder; the pages
 without any solution are made by `pags build --edition student`. `student/README.md` has the lines to install {archive}
 on Linux, macOS, Windows and a hosted notebook service, with the versions of its `constraints.txt`, and what to do for
-each session; where nothing is installed, the first cell of a notebook installs {archive} from beside it. Everything
-runs at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. The exercises use
-what the chapter has computed: run all cells above them first. An exercise without an answer says so, and stops no run
-of all cells.
+each session; where nothing is installed, the first cell of a notebook installs {archive} from beside it. The notebooks
+run at preset `quick`, on drawn digits, without a data set: a chapter takes minutes on two cores. The slides show other
+numbers where they are of another preset; their title slides name it, with its data. The exercises use what the chapter
+has computed: run all cells above them first. An exercise without an answer says so, and stops no run of all cells.
 
 A second `pags course` replaces these folders with all that was changed in them; what lies beside them stays. Work on
 copies.
@@ -99,18 +99,20 @@ wait for `nbgrader formgrade`.
 """
 
 
-def write(directory: Path) -> Path:
+def write(directory: Path, preset: str = runs.BEST) -> Path:
     """Write the course into a directory that is not there, or that an earlier course is in; returns it.
 
-    Only what the course has made is replaced: what a grader keeps beside it stays. UsageError where the directory
-    holds something else.
+    Only what the course has made is replaced: what a grader keeps beside it stays. The slides are of the chapters as
+    executed at `preset`, or at the largest of each ("best"). UsageError where the directory holds something else or
+    there is no such preset, PagsError where a chapter was not executed at it.
     """
+    runs.preset_named(preset)
     with filling(directory, ARCHIVE, "course") as work:
-        _make(work)
+        _make(work, preset)
     return directory
 
 
-def _make(work: Path) -> None:
+def _make(work: Path, preset: str) -> None:
     """The whole course in an empty directory."""
     rows, known = [], plain.names()
     for chapter in chapters.names():
@@ -126,7 +128,7 @@ def _make(work: Path) -> None:
     (work / "README.md").write_text(READ_ME.format(archive=ARCHIVE, rows="\n".join(rows)), encoding="utf-8")
     (work / "student" / "README.md").write_text(handout.page(known), encoding="utf-8")
     (work / ARCHIVE).write_bytes(package())
-    slides.write(work / "slides")
+    slides.write(work / "slides", preset)
     study.write(work / "study")
 
 

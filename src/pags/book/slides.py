@@ -1,27 +1,41 @@
 """A deck of slides for each chapter, made of what its page holds: headings, first paragraphs, statements, figures.
 
-reveal.js and MathJax lie beside the decks as files, so that a deck needs no network. The whole text of a section is in
-the speaker's notes (key S) of the slide that begins it.
+reveal.js and MathJax lie beside the decks as files, so that a deck needs no network. The text of a section that its
+slides leave out, and the proof of a statement, are in the speaker's notes (key S).
 """
 
+import base64
 import html
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from pags.book import chapters, exercises, figures, plain, runs, shipped
+from pags.book import chapters, exercises, figures, plain, runs, scoreboard, shipped
 from pags.errors import PagsError
 from pags.files import filling
 
 LEAST, MOST = 12, 20
 MATHJAX = ("tex-mml-chtml.js", "output/chtml")
-WORDS = 70  # of text on a slide beside a figure
+WORDS, BESIDE, CAPTION = 110, 40, 70  # of a slide without a figure, of the text at a figure, and of its caption
 LONGEST = 175  # words of a statement that a slide holds
+FORMULA = 14  # words that take the room of a line of a formula
+POINTS, SAID = 5, 170  # conclusions on a slide, and their words
+# Height by width of a figure: below the first it leaves room for some text more, up to the second it stands below its
+# text, from the third on it is cut.
+FLAT, WIDE, TALL = 0.53, 0.56, 1.0
+ROOM = (790, 660)  # pixels for a figure beside its text
+LARGEST = 2.1  # times its size on the page
+# Figures to vote on before their rows are named, each with the names that a slide before it replaces by numbers.
+VOTES = {"fig-03-two-maps": ("no adversary", "adversary")}
+MOVES = re.compile(r"\b[Ss]liders?\b|^Go to ")  # what only the page can do
+DISPLAY = re.compile(r"\$\$|^\|", re.MULTILINE)
+DISPLAYED = re.compile(r"\$\$|\||- |\d\. ")
+SVG = "data:image/svg+xml;base64,"
 SKIPPED = re.compile(r"^(Exercises|Further reading|Paper, |What became of)")
 STATEMENTS = ("theorem", "proposition", "definition", "conjecture", "remark", "algorithm")
 AIMS = re.compile(
@@ -42,93 +56,168 @@ PAGE = """\
 <main><div class="reveal"><div class="slides">
 {slides}
 </div></div></main>
-<script>window.MathJax = {{startup: {{typeset: true}}, options: {{enableMenu: false}}}};</script>
+<script>window.MathJax = {{startup: {{typeset: true}}, options: {{enableMenu: false}},
+  chtml: {{displayAlign: "left", displayIndent: "1.5em"}}}};</script>
 <script src="mathjax/tex-mml-chtml.js"></script>
 <script src="reveal/reveal.js"></script>
 <script src="reveal/notes.js"></script>
-<script>Reveal.initialize({{hash: true, slideNumber: "c/t", width: 1280, height: 720, margin: 0.04, center: false,
-  transition: "none", plugins: [RevealNotes]}});
-// A slide that holds more than fits gets smaller letters, once its formulas are set.
-MathJax.startup.promise.then(() => document.querySelectorAll(".slides > section").forEach((slide, at) => {{
-  const start = Reveal.getState();
-  Reveal.slide(at);
-  for (let size = 95; size > 45 && (slide.scrollHeight > 712 || slide.scrollWidth > slide.clientWidth); size -= 5)
-    slide.style.fontSize = size + "%";
-  Reveal.setState(start);
-}}));</script>
+<script>{script}</script>
 </body>
 </html>
+"""
+SCRIPT = """
+Reveal.initialize({hash: true, slideNumber: "c/t", controls: false, width: 1280, height: 720, margin: 0, center: false,
+  transition: "none", viewDistance: 99, mobileViewDistance: 99, plugins: [RevealNotes]});
+const SEEN = "h1, h2, p, li, tr, summary, figcaption, img, mjx-math";
+// Letters as large as a slide holds, within limits. What is not seen, as the copy of a formula for screen readers, does
+// not count.
+function fit(slide) {
+  const box = slide.querySelector(".all"), scale = Reveal.getScale();
+  const parts = [...box.querySelectorAll(SEEN)].filter(one => !one.closest("mjx-assistive-mml"));
+  const displays = [...box.querySelectorAll("mjx-container[display]")];
+  displays.forEach(one => one.dataset.size = parseFloat(one.style.fontSize) || 100);
+  const narrow = () => displays.forEach(one => {  // a formula too long for its line is smaller than its text
+    const edge = one.parentElement.getBoundingClientRect().right + 1;
+    let part = 100;
+    do one.style.fontSize = one.dataset.size * part / 100 + "%";
+    while (one.querySelector("mjx-math").getBoundingClientRect().right > edge && (part -= 5) >= 70);
+  });
+  const over = () => {
+    narrow();
+    const edge = box.getBoundingClientRect();
+    return parts.map(one => one.getBoundingClientRect()).some(
+      one => one.bottom > edge.bottom - 30 * scale + 1 || one.right > edge.right - 16 * scale);
+  };
+  let size = Number(box.dataset.size);
+  do box.style.fontSize = size + "%"; while (over() && (size -= 5) >= 75);
+}
+MathJax.startup.promise.then(async () => {
+  // The speaker's window has no styles of MathJax; browsers show MathML by themselves.
+  document.querySelectorAll("aside.notes mjx-container").forEach(one => one.replaceWith(one.querySelector("math")));
+  document.body.getBoundingClientRect();  // asks for the fonts of the formulas
+  await document.fonts.ready;
+  document.querySelectorAll(".slides section").forEach(fit);
+  document.body.dataset.fitted = "yes";
+  Reveal.sync();
+});
 """
 STYLE = """\
 html, body, main { height: 100%; margin: 0; }
 body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 .reveal { font-size: 27px; line-height: 1.35; }
 .reveal .slides { text-align: left; }
-.reveal h1 { font-size: 1.9em; font-weight: 600; margin-bottom: .6em; }
-.reveal h2 { font-size: 1.4em; font-weight: 600; margin-bottom: .5em; border-bottom: 3px solid #0069a8; }
+.reveal .slides section { padding: 0; }
+.reveal .all { box-sizing: border-box; width: 1280px; height: 720px; padding: 26px 40px 30px; }
+.reveal h1 { font-size: 1.9em; font-weight: 600; margin-bottom: .6em; line-height: 1.2; }
+.reveal h2 { font-size: 38px; font-weight: 600; margin-bottom: .4em; line-height: 1.25;
+  border-bottom: 3px solid #0069a8; }
 .reveal p, .reveal li { margin-bottom: .5em; }
 .reveal ul, .reveal ol { margin-left: 1.2em; }
 .reveal ul { list-style: disc; }
+.reveal ol { list-style: decimal; }
 .reveal em { font-style: italic; }
 .reveal strong { font-weight: 600; }
 .reveal code { font-family: ui-monospace, monospace; font-size: .9em; }
-.reveal figure img { display: block; width: 100%; height: 430px; margin: 0 auto; object-fit: contain; }
-.reveal figure img.pixels { height: 330px; image-rendering: pixelated; }
-.reveal figcaption { font-size: .72em; color: #444; margin-top: .4em; }
+.reveal figcaption { font-size: .7em; color: #444; }
+.reveal .pictures { display: flex; gap: 20px; min-height: 0; }
+.reveal .pictures img { flex: 1 1 0; min-width: 0; min-height: 0; max-width: 100%; height: 100%; object-fit: contain; }
+.reveal .pictures img.pixels { image-rendering: pixelated; }
+.reveal .halves { padding: 26px 20px 30px; }
+.reveal .halves .pictures { gap: 8px; }
+.reveal .above { display: flex; flex-direction: column; }
+.reveal .above figure { flex: 1 1 0; min-height: 330px; display: flex; flex-direction: column; }
+.reveal .above .pictures { flex: 1 1 0; }
+.reveal .above figcaption { margin-top: .4em; }
+.reveal .beside { display: grid; column-gap: 30px; grid-template-rows: auto auto 1fr; }
+.reveal .beside h2 { font-size: 30px; }
+.reveal .beside .text { font-size: .85em; }
+.reveal .beside figure { display: contents; }
+.reveal .beside .pictures { grid-area: 1 / 2 / 4 / 3; }
+.reveal .beside figcaption { grid-area: 3 / 1; }
 .reveal blockquote { border-left: 4px solid #0069a8; padding-left: .8em; }
-.reveal table { font-size: .72em; border-collapse: collapse; }
+.reveal table { font-size: .85em; border-collapse: collapse; margin-bottom: .5em; }
 .reveal td, .reveal th { padding: .15em .6em; border-bottom: 1px solid #bbb; text-align: left; vertical-align: top; }
-.reveal .small { font-size: .8em; }
+.reveal .origin { color: #444; font-size: .75em; }
 .reveal .slide-number { background: none; color: #444; }
 """
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure of a slide: its parts side by side as `src` of images, and height by width of the whole figure."""
+
+    sources: tuple[str, ...]
+    alt: str
+    caption: str
+    label: str = ""
+    height: float = WIDE
+    width: float = 0.0  # on the page, in pixels; 0 where it has none
+    pixels: bool = False
+
+
+@dataclass(frozen=True)
 class Slide:
-    """One slide in Markdown or HTML; of two with too many others, that with the larger `rank` goes first."""
+    """One slide, text in Markdown; of two with too many others, that with the larger `rank` goes first."""
 
     title: str
     body: str
     rank: int = 0
     notes: str = ""
+    picture: Picture | None = None
 
 
-def write(directory: Path, preset: str = "quick") -> Path:
+def write(directory: Path, preset: str = runs.BEST) -> Path:
     """Write a deck a chapter, with an index and what they load, into a directory; returns it.
 
     UsageError where the directory holds something else, PagsError where a chapter was not executed at `preset`
     ("best": at any), or reveal.js is not installed; nothing is written then.
     """
     runs.preset_named(preset)
-    decks = {one.chapter: one.notebook for one in runs.read(chapters.names(), preset)}
+    read = runs.read(chapters.names(), preset)
     known, elsewhere = plain.names(), statements()
     with filling(directory, "deck.css", "slides") as work:
-        made = {name: deck(notebook, exercises.read(name), known, elsewhere) for name, notebook in decks.items()}
+        made = {
+            one.chapter: deck(one.notebook, exercises.read(one.chapter), known, elsewhere, origin(one)) for one in read
+        }
         for chapter, slides in made.items():
             (work / f"{chapter}.html").write_text(page(slides), encoding="utf-8")
         (work / "deck.css").write_text(STYLE, encoding="utf-8")
-        (work / "index.html").write_text(_index(made), encoding="utf-8")
+        (work / "index.html").write_text(_index(made, {one.chapter: origin(one) for one in read}), encoding="utf-8")
         shipped.reveal(work / "reveal")
         shipped.mathjax(work / "mathjax", MATHJAX)
     return directory
 
 
+def origin(one: runs.Executed) -> str:
+    """What the title slide says of a run: its preset and its data."""
+    data = scoreboard.data_words(one.files[0].get("data", {}))
+    return f"Numbers and figures of preset {one.preset}" + (f", data: {data}." if data else ".")
+
+
 def deck(
-    notebook: NotebookNode, asked: list[exercises.Exercise], known: plain.Names, elsewhere: Mapping[str, str]
+    notebook: NotebookNode,
+    asked: list[exercises.Exercise],
+    known: plain.Names,
+    elsewhere: Mapping[str, str],
+    run: str = "",
 ) -> list[Slide]:
     """The slides of an executed chapter, from `LEAST` to `MOST` of them, in the page's order.
 
-    A short page is filled up with the statements of other chapters that it refers to, from `elsewhere`.
+    The first says of which `run` they are. A short page is filled up with the statements of other chapters that it
+    refers to, from `elsewhere`.
     """
     sections = list(_sections(notebook))
     if not sections:
         raise PagsError("a chapter without a heading makes no slides")
     title, opening = sections[0].title, sections[0]
-    lead = next((p for p in _paragraphs(opening.text) if not p.startswith("```")), "")
-    found = [Slide(title, plain.plain(lead, known), notes="")]
+    leads = [p for p in _paragraphs(opening.text) if not p.startswith(("```", "$$", ":::", "("))]
+    said = (
+        f"{plain.plain(leads[0], known) if leads else ''}\n\n*{run}*" if run else plain.plain("".join(leads[:1]), known)
+    )
+    found = [Slide(title, said, notes=plain.plain("\n\n".join(leads[1:]), known))]
     if aims := AIMS.search(opening.text):
         found.append(Slide(aims[1], plain.plain(aims[2].strip(), known)))
-    found += [_figure(content, title, known, 1) for content in opening.figures[:1]]
+    found += [Slide(title, "", 1, content["alt"], _picture(content, known)) for content in opening.figures[:1]]
     for section in sections[1:]:
         if section.title.startswith("What we found"):
             found += _conclusions(section, known)
@@ -138,10 +227,11 @@ def deck(
     labels = dict.fromkeys(re.findall(r"\{prf:ref\}`([\w-]+)`", text))
     there = [match for one in labels if (match := plain.FENCE.search(elsewhere.get(one, ""))) and one not in own(text)]
     more = [Slide(plain.plain(match["argument"], known), plain.plain(match[0], known)) for match in there]
+    found = _joined([slide for slide in found if slide.body.strip() or slide.picture])
     places = [i for i, slide in enumerate(found) if slide.title.startswith("What we found")] or [len(found)]
     found[places[0] : places[0]] = more[: max(0, LEAST + 2 - len(found))]
-    found.append(Slide("Exercises", _asked(asked, known)))
-    return _trimmed(found)
+    found.append(Slide("Exercises", _asked(asked, known), notes=_tasks(asked, known)))
+    return _linked(_trimmed(_with_votes(found)))
 
 
 def statements() -> dict[str, str]:
@@ -201,56 +291,296 @@ def _paragraphs(text: str) -> list[str]:
     return blocks
 
 
+@dataclass
+class Part:
+    """What belongs together in a section: its beginning, a question (`head`) or a statement with what follows it."""
+
+    head: str = ""
+    statement: re.Match | None = None
+    blocks: list[str] = field(default_factory=list)
+
+
+def _parts(text: str) -> list[Part]:
+    """The parts of a section's text; the first is its beginning."""
+    parts = [Part()]
+    for block in _paragraphs(text):
+        directive = plain.FENCE.match(block + "\n")
+        kind = directive["name"].removeprefix("prf:") if directive else ""
+        if directive and kind in STATEMENTS and _weight(block) <= LONGEST:
+            parts.append(Part(statement=directive))
+        elif question := re.match(r"\*\*([^*]+\?)\*\*\s*(?:\{doc\}`[^`]*`\.)?\s*", block):
+            parts.append(Part(question[1], blocks=[block[question.end() :]]))
+        elif not block.startswith("("):
+            parts[-1].blocks.append(block)
+    return parts
+
+
 def _section(section: Section, known: plain.Names) -> Iterator[Slide]:
     """The section's slides: its beginning with its first figure, its statements, its questions, its other figures."""
-    parts = _paragraphs(section.text)
-    prose = [part for part in parts if not re.match(r"[:`]{3}|\$\$|\||\(|- |\d\. ", part)]
-    notes = "\n\n".join(plain.plain(part, known) for part in prose)
-    formula = next((part for part in parts if part.startswith("$$")), "")
-    table = next((part for part in parts if part.startswith("|")), "")
+    first, *others = _parts(section.text)
+    said = [" ".join(section.said)] if section.said else []
+    notes = _told([*first.blocks, *said], known)
     if section.figures:
-        lead = _shortened(" ".join(prose[:1]), WORDS // 2)
-        first = _figure(section.figures[0], section.title, known, 1)
-        yield replace(first, body=f"{first.body}\n\n{plain.plain(lead, known)}", notes=notes)
+        lead = _beginning(_units(first.blocks), BESIDE)
+        picture = _picture(section.figures[0], known)
+        if _weight(lead) > 1.5 * BESIDE or (DISPLAY.search(lead) and _layout(picture) == "beside"):
+            yield Slide(section.title, plain.plain(lead, known), 2, notes)
+            lead, notes = "", ""
+        yield Slide(section.title, plain.plain(lead, known), 1, notes or picture.alt, picture)
+        left = [one for one in _units(first.blocks) if "$$" in one and one not in lead]
+        if left and len(section.figures) < 2:
+            yield Slide(section.title, plain.plain(_beginning(left[:1], WORDS), known), 5)
     else:
-        lead = _shortened(" ".join(prose[:2]), WORDS)
-        said = _shortened(" ".join(section.said[:1]), WORDS)
-        body = [lead, formula, table if table.count("\n") < 12 else "", said]
-        rank = 2 if formula or table else 4
-        yield Slide(section.title, plain.plain("\n\n".join(filter(None, body)), known), rank, notes)
-    for part in prose:
-        if question := re.match(r"\*\*([^*]+\?)\*\*", part):
-            answer = re.sub(r"^\{doc\}`[^`]*`\.\s*", "", part[question.end() :].strip())
-            yield Slide(question[1], plain.plain(answer, known), 3)
-    for match in plain.FENCE.finditer(section.text):
-        kind = match["name"].removeprefix("prf:")
-        if kind in STATEMENTS and len(match[0].split()) <= LONGEST:
-            yield Slide(section.title, plain.plain(match[0], known), 6 if kind in ("remark", "algorithm") else 3)
+        lead = _beginning(_units([*first.blocks, *said]), WORDS)
+        yield Slide(section.title, plain.plain(lead, known), 2 if "$$" in lead or "|---" in lead else 4, notes)
+    for part in others:
+        if part.statement:
+            minor = part.statement["name"].endswith(("remark", "algorithm"))
+            notes = _told(part.blocks, known)
+            yield Slide(section.title, plain.plain(part.statement[0], known), 6 if minor else 3, notes)
+        else:
+            answer = _beginning(_units(part.blocks), WORDS)
+            yield Slide(part.head, plain.plain(answer, known), 3, _told(part.blocks, known))
     for number, content in enumerate(section.figures[1:]):
-        yield _figure(content, section.title, known, 5 + number)
+        yield Slide(section.title, "", 5 + number, content["alt"], _picture(content, known))
 
 
-def _figure(content: dict, title: str, known: plain.Names, rank: int) -> Slide:
-    """A slide with a figure; of one that moves, the picture that it starts with."""
+def _told(blocks: Iterable[str], known: plain.Names) -> str:
+    """Notes: all text of the blocks, proofs unfolded; no tables, and no boxes but proofs."""
+    kept = []
+    for block in blocks:
+        directive = plain.FENCE.match(block + "\n")
+        if directive and directive["name"] == "dropdown":
+            kept.append(_told(_paragraphs(directive["body"]), known))
+        elif directive is None or directive["name"].startswith("prf:"):
+            kept.append("" if block.startswith("|") else plain.plain(block, known))
+    return "\n\n".join(filter(None, kept))
+
+
+def _units(blocks: Iterable[str]) -> list[str]:
+    """Sentences, each with the formula, table or list that it leads to; one that begins a paragraph has a blank line.
+
+    What leads to something that no slide can hold beside it, and what moves a slider, is left out.
+    """
+    units: list[str] = []
+    for block in blocks:
+        if block.startswith((":::", "```")):
+            units = units[: len(units) - (bool(units) and _is_open(units[-1]))]
+        elif DISPLAYED.match(block):
+            if units and _is_open(units[-1]):
+                units[-1] += f"\n\n{block}"
+            else:
+                units.append(f"\n\n{block}")
+        else:
+            told = _sentences(block)
+            told = told[: next((i for i, one in enumerate(told) if MOVES.search(one)), len(told))]
+            if units and _is_open(units[-1]) and "$$" not in units[-1] and block[0].isupper():
+                units.pop()
+            elif told and units and _is_open(units[-1]) and not told[0][0].isupper():
+                units[-1] += f"\n\n{told.pop(0)}"
+            units += [f"\n\n{one}" if i == 0 else one for i, one in enumerate(told)]
+    return units[: len(units) - (bool(units) and _is_open(units[-1]) and "$$" not in units[-1])]
+
+
+def _is_open(unit: str) -> bool:
+    """Whether something must follow: the text, or the formula that ends it, has no full stop at its end."""
+    inner = re.sub(r"\s*\$\$(?: \([\w-]+\))?\Z", "", unit)
+    inner = re.sub(r"(?:\\end\{\w+\}|[}\s])+\Z", "", inner)
+    return not re.search(r"[.?!][*)\"`]*\Z", inner) and not re.search(r"^(?:\||- |\d\. )", unit.strip().split("\n")[-1])
+
+
+def _beginning(units: Iterable[str], words: int) -> str:
+    """The first units, of the room of at most so many words, or the first alone."""
+    kept: list[str] = []
+    for unit in units:
+        room = 1.5 * words if "$$" in unit else words  # what leads to a formula is not kept without it
+        if kept and _weight(" ".join([*kept, unit])) > room:
+            break
+        kept.append(unit)
+    return "".join(unit if unit.startswith("\n") else f" {unit}" for unit in kept).strip()
+
+
+def _weight(text: str) -> int:
+    """How many words take the room of a text: a formula in a line counts as one, a line of a display as `FORMULA`."""
+    displays = re.findall(r"^[ >]*\$\$.*?\$\$", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^[ >]*\$\$.*?\$\$", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = sum(1 + one.count(r"\\\\") for one in displays)
+    return len(re.sub(r"\$[^$]+\$", "x", rest).split()) + FORMULA * lines
+
+
+def _picture(content: dict, known: plain.Names) -> Picture:
+    """The figure as a slide shows it; of one that moves, the picture that it starts with."""
     frames = content.get("frames")
     at = 0
     if frames:
         for start, values in zip(content["start"], content["values"], strict=True):
             at = at * len(values) + start
     source = frames[at] if frames else figures.data_uri(content["svg"])
-    caption = _inline(_shortened(plain.plain(content["caption"], known), WORDS))
-    moves = " (on the page it moves)" if frames else ""
-    pixels = ' class="pixels"' if content.get("width") else ""
-    picture = f'<img src="{source}" alt="{html.escape(content["alt"])}"{pixels}>'
-    return Slide(title, f"<figure>{picture}<figcaption>{caption}{moves}</figcaption></figure>", rank=rank)
+    label = content["label"] or ""
+    caption = _shortened(plain.plain(content["caption"], known), CAPTION) + (
+        " (On the page it moves.)" if frames else ""
+    )
+    if label in known.figures:
+        caption = f"**Figure {known.figures[label]}.** {caption}"
+    width, height = _size(source)
+    halves = _halves(_svg(source)) if height > TALL * width and source.startswith(SVG) else ()
+    return Picture(
+        tuple(map(figures.data_uri, halves)) or (source,),
+        content["alt"],
+        caption,
+        label,
+        height / width,
+        width,
+        bool(content.get("width")),
+    )
+
+
+def _svg(source: str) -> str:
+    return base64.b64decode(source.removeprefix(SVG)).decode()
+
+
+def _size(source: str) -> tuple[float, float]:
+    """Width and height of the picture of a `src`, in pixels of the page."""
+    if source.startswith(SVG):
+        found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _svg(source))
+        return (float(found[1]) * 4 / 3, float(found[2]) * 4 / 3) if found else (1.0, WIDE)
+    data = base64.b64decode(source.partition(",")[2])  # a PNG has both in its first chunk
+    return float(int.from_bytes(data[16:20], "big")), float(int.from_bytes(data[20:24], "big"))
+
+
+def _halves(svg: str) -> tuple[str, ...]:
+    """The upper and the lower half of a figure of rows, cut between two near the middle; nothing where it has none."""
+    box = re.search(r'width="([\d.]+)pt" height="[\d.]+pt" viewBox="0 0 [\d.]+ ([\d.]+)"', svg)
+    if not box:
+        return ()
+    whole, taken = float(box[2]), []
+    for high, step, top in re.findall(
+        r'<image [^>]*?height="(\d+)" transform="matrix\([\d.]+ 0 0 ([\d.]+) [\d.]+ ([\d.]+)\)', svg
+    ):
+        taken.append((float(top), float(top) + float(step) * int(high)))
+    for base, size in re.findall(r'transform="translate\([\d.]+ ([\d.]+)\) scale\(([\d.]+) ', svg):
+        taken.append((float(base) - 80 * float(size), float(base) + 25 * float(size)))
+    for low, high in re.findall(
+        r'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="M [\d.]+ ([\d.]+) \nL [^L]*\nL [\d.]+ ([\d.]+) ', svg
+    ):
+        taken.append((float(high), float(low)))
+    gaps, reached = [], 0.0
+    for start, end in sorted(taken):
+        if start > reached and 0.35 * whole < (start + reached) / 2 < 0.65 * whole:
+            gaps.append((start - reached, (start + reached) / 2))
+        reached = max(reached, end)
+    if not gaps:
+        return ()
+    widest = max(gaps)[0]
+    cut = min((place for gap, place in gaps if gap > 0.8 * widest), key=lambda place: abs(place - whole / 2))
+    return tuple(
+        svg.replace(box[0], f'width="{box[1]}pt" height="{high:.6g}pt" viewBox="0 {top:.6g} {box[1]} {high:.6g}"', 1)
+        for top, high in ((0.0, cut), (cut, whole - cut))
+    )
+
+
+def _with_votes(found: list[Slide]) -> list[Slide]:
+    """The slides, with one before each figure of `VOTES` that shows it without caption and names of rows."""
+    slides = []
+    for slide in found:
+        if slide.picture and slide.picture.label in VOTES:
+            slides.append(_vote(slide.picture))
+        slides.append(slide)
+    return slides
+
+
+def _vote(picture: Picture) -> Slide:
+    """A slide to vote on; PagsError where the figure has no row of a name that is to be covered."""
+    names = VOTES[picture.label]
+    covered = _svg(picture.sources[0])
+    for number, name in enumerate(names, 1):
+        pattern = rf"(<g id=\"text_\d+\")(>\s*<!-- {re.escape(name)} -->\s*<g [^>]*translate\(([\d.]+) ([\d.]+)\))"
+        found = re.search(pattern, covered)
+        if not found:
+            raise PagsError(f"{picture.label} has no row {name!r}: name its rows in VOTES of src/pags/book/slides.py")
+        hidden = f'{found[1]} visibility="hidden"{found[2]}'
+        number_there = f'<text x="72" y="{found[4]}" style="font:bold 14px sans-serif;fill:#1d2733">{number}</text>'
+        covered = covered[: found.start()] + number_there + hidden + covered[found.end() :]
+    count = " or ".join(f"**{number}**" for number in range(1, len(names) + 1))
+    said = f"The same images, and what two networks' gradients make of them. Which row explains? Vote: {count}."
+    alt = f"Rows of small pictures: images, then a map of each in row 1 and in row {len(names)}."
+    told = "\n".join(f"- {number}: {name}" for number, name in enumerate(names, 1))
+    return Slide(
+        "Which map explains?",
+        said,
+        notes=f"{told}\n\nThe next slide says so. Write the vote down.",
+        picture=replace(picture, sources=(figures.data_uri(covered),), alt=alt, caption="", label=""),
+    )
+
+
+def _linked(found: list[Slide]) -> list[Slide]:
+    """The slides with "Figure 7.2 (slide 3)", a link, for a figure of the deck, and without a link for any other."""
+    places = {slide.picture.label: at for at, slide in enumerate(found) if slide.picture and slide.picture.label}
+
+    def linked(text: str, here: int, link: bool = True) -> str:
+        def named(match: re.Match) -> str:
+            at = places.get(match[2], here)
+            if at == here:
+                return match[1]
+            said = f"{match[1]} (slide {at + 1})"
+            return f"[{said}](#/{at})" if link else said
+
+        return re.sub(r"\[([^\]]+)\]\(#(fig-[\w-]+)\)", named, text)
+
+    return [
+        replace(
+            slide,
+            body=linked(slide.body, at),
+            notes=linked(slide.notes, at, link=False),
+            picture=slide.picture and replace(slide.picture, caption=linked(slide.picture.caption, at)),
+        )
+        for at, slide in enumerate(found)
+    ]
+
+
+def _joined(found: list[Slide]) -> list[Slide]:
+    """The slides, neighbours of one title in one where both are short, as long as there are more than `LEAST`."""
+    joined = found[:1]
+    for at, slide in enumerate(found[1:], 1):
+        last = joined[-1]
+        picture = last.picture or slide.picture
+        both = f"{last.body}\n\n{slide.body}"
+        room = float(WORDS)
+        if picture:
+            room = 1.5 * BESIDE if picture.height < FLAT else BESIDE if _layout(picture) == "above" else 2 * BESIDE
+            room = 0 if DISPLAY.search(both.replace("> ", "")) and _layout(picture) == "beside" else room
+        fits = _weight(both) <= room and not (last.picture and slide.picture)
+        if fits and last.title == slide.title and len(joined) + len(found) - at > LEAST:
+            body, notes = (
+                f"{one}\n\n{two}".strip() for one, two in ((last.body, slide.body), (last.notes, slide.notes))
+            )
+            joined[-1] = Slide(last.title, body, min(last.rank, slide.rank), notes, picture)
+        else:
+            joined.append(slide)
+    return joined
 
 
 def _conclusions(section: Section, known: plain.Names) -> list[Slide]:
-    """What the chapter found: the points of its run, each shortened, five to a slide."""
+    """What the chapter found: the points of its run, each shortened, as many to a slide as it holds; whole in notes."""
     found = [part for text in section.said for part in re.split(r"^(?:\d+\.|-) |\n\n", text, flags=re.MULTILINE)]
-    points = [_shortened(plain.plain(one, known), WORDS // 2) for one in found if one.strip()]
-    pages = ["\n".join(f"- {point}" for point in points[at : at + 5]) for at in range(0, len(points), 5)]
-    return [Slide(section.title, page) for page in pages or [_shortened(section.text, 2 * WORDS)]]
+    whole = [plain.plain(" ".join(one.split()), known) for one in found if one.strip()]
+    slides: list[list[tuple[str, str]]] = []
+    for one in whole:
+        point = _shortened(one, CAPTION // 2)
+        held = slides[-1] if slides else []
+        if not held or len(held) == POINTS or sum(_weight(short) for short, _ in held) + _weight(point) > SAID:
+            slides.append([])
+        slides[-1].append((point, one))
+    if not slides:
+        return [Slide(section.title, _shortened(section.text, WORDS))]
+    return [
+        Slide(
+            section.title,
+            "\n".join(f"- {short}" for short, _ in points),
+            notes="\n".join(f"- {long}" for _, long in points),
+        )
+        for points in slides
+    ]
 
 
 def _asked(asked: list[exercises.Exercise], known: plain.Names) -> str:
@@ -261,6 +591,16 @@ def _asked(asked: list[exercises.Exercise], known: plain.Names) -> str:
         number = known.exercises.get(one.label, "")
         lines.append(f"- {stars} {number} {one.title}" + (f", {minutes[1]}" if minutes else ""))
     return "\n".join(lines)
+
+
+def _tasks(asked: list[exercises.Exercise], known: plain.Names) -> str:
+    """Notes: what each exercise asks, its first paragraph behind the line that says how hard it is."""
+    lines = []
+    for one in asked:
+        texts = [part for part in _paragraphs(one.text) if not part.startswith(("**Difficulty", ":::", "```", "$$"))]
+        number = known.exercises.get(one.label, "")
+        lines.append(f"**{number} {one.title}.** {plain.plain(''.join(texts[:1]), known)}")
+    return "\n\n".join(lines)
 
 
 def _sentences(text: str) -> list[str]:
@@ -280,13 +620,20 @@ def _shortened(text: str, words: int) -> str:
 
 
 def _trimmed(found: list[Slide]) -> list[Slide]:
-    """The slides without those of the largest ranks, later ones first, until there are `MOST`."""
-    found = [slide for slide in found if slide.body.strip() or slide.rank == 0]
+    """The slides without those of the largest ranks, later ones first, until there are `MOST`.
+
+    Their text goes to the notes of the slide before.
+    """
+    found = list(found)
     while len(found) > MOST:
         worst = max(range(len(found)), key=lambda i: (found[i].rank, i))
         if found[worst].rank == 0:
             raise PagsError(f"{len(found)} slides, of which none may go: a section is too long")
-        del found[worst]
+        gone = found.pop(worst)
+        if worst and found[worst - 1].title == gone.title:
+            before = found[worst - 1]
+            notes = "\n\n".join(filter(None, [before.notes, gone.body, gone.notes]))
+            found[worst - 1] = replace(before, notes=notes)
     return found
 
 
@@ -294,7 +641,7 @@ def _parser() -> MarkdownIt:
     """Markdown with tables, formulas left to MathJax."""
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
     parser.add_render_rule("math_inline", lambda _, tokens, at, *rest: rf"\({html.escape(tokens[at].content)}\)")
-    for rule in ("math_inline_double", "math_block"):
+    for rule in ("math_inline_double", "math_block", "math_block_label"):
         parser.add_render_rule(rule, lambda _, tokens, at, *rest: rf"\[{html.escape(tokens[at].content)}\]")
     return parser
 
@@ -311,22 +658,44 @@ def page(slides: list[Slide]) -> str:
     sections = []
     for number, slide in enumerate(slides):
         head = "h1" if number == 0 else "h2"
-        figure, _, text = slide.body.rpartition("</figure>")
-        body = PARSER.render(text) + (f"{figure}</figure>" if figure else "")
-        size = ' class="small"' if len(text.split()) > 110 else ""
-        notes = f'<aside class="notes">{PARSER.render(slide.notes)}</aside>' if slide.notes else ""
-        sections.append(f"<section><{head}>{_inline(slide.title)}</{head}>\n<div{size}>{body}</div>{notes}</section>")
-    return PAGE.format(title=html.escape(_bare(slides[0].title)), slides="\n".join(sections))
+        parts = [f"<{head}>{_inline(slide.title)}</{head}>", f'<div class="text">{PARSER.render(slide.body)}</div>']
+        kind = 'class="all" data-size="120"'
+        if slide.picture:
+            parts.append(_drawn(slide.picture))
+            halves = " halves" if len(slide.picture.sources) > 1 else ""
+            kind = f'class="all {_layout(slide.picture)}{halves}" data-size="100"{_columns(slide.picture)}'
+        notes = f'<aside class="notes">{PARSER.render(slide.notes)}</aside>' if slide.notes.strip() else ""
+        sections.append(f"<section><div {kind}>\n{''.join(parts)}</div>{notes}</section>")
+    return PAGE.format(title=html.escape(_bare(slides[0].title)), slides="\n".join(sections), script=SCRIPT)
+
+
+def _layout(picture: Picture) -> str:
+    return "beside" if picture.height > WIDE and len(picture.sources) == 1 else "above"
+
+
+def _columns(picture: Picture) -> str:
+    """The widths of text and figure, where they stand side by side."""
+    if _layout(picture) == "above":
+        return ""
+    most = ROOM[0] if picture.pixels else LARGEST * picture.width
+    return f' style="grid-template-columns: minmax(0, 1fr) {min(ROOM[0], ROOM[1] / picture.height, most):.0f}px"'
+
+
+def _drawn(picture: Picture) -> str:
+    pixels = ' class="pixels"' if picture.pixels else ""
+    images = [f'<img src="{source}" alt="{html.escape(picture.alt)}"{pixels}>' for source in picture.sources]
+    caption = f"<figcaption>{_inline(picture.caption)}</figcaption>" if picture.caption else ""
+    return f'<figure><div class="pictures">{"".join(images)}</div>{caption}</figure>'
 
 
 def _bare(title: str) -> str:
     return re.sub(r"[$*`]", "", title)
 
 
-def _index(made: Mapping[str, list[Slide]]) -> str:
+def _index(made: Mapping[str, list[Slide]], origins: Mapping[str, str]) -> str:
     lines = "\n".join(
         f'<li><a href="{chapter}.html">{chapter.split("_")[0]} {html.escape(_bare(slides[0].title))}</a>, '
-        f"{len(slides)} slides</li>"
+        f"{len(slides)} slides. {html.escape(origins[chapter])}</li>"
         for chapter, slides in made.items()
     )
     style = "body{font-family:system-ui,sans-serif;max-width:40em;margin:2em auto;padding:0 1em;line-height:1.6}"
