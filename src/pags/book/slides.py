@@ -24,7 +24,7 @@ MATHJAX = ("tex-mml-chtml.js", "output/chtml")
 WORDS, BESIDE, CAPTION = 110, 40, 70  # of a slide without a figure, of the text at a figure, and of its caption
 LONGEST = 175  # words of a statement that a slide holds
 FORMULA = 14  # words that take the room of a line of a formula
-POINTS, SAID = 5, 170  # conclusions on a slide, and their words
+POINTS, SAID = 6, 190  # conclusions on a slide, and their words
 # Height by width of a figure: below the first it leaves room for some text more, up to the second it stands below its
 # text, from the third on it is cut.
 FLAT, WIDE, TALL = 0.53, 0.56, 1.0
@@ -124,6 +124,7 @@ body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 .reveal .pictures img.pixels { image-rendering: pixelated; }
 .reveal .halves { padding: 26px 20px 30px; }
 .reveal .halves .pictures { gap: 8px; }
+.reveal .halves .pictures img { object-position: top; }
 .reveal .above { display: flex; flex-direction: column; }
 .reveal .above figure { flex: 1 1 0; min-height: 330px; display: flex; flex-direction: column; }
 .reveal .above .pictures { flex: 1 1 0; }
