@@ -329,7 +329,7 @@ def test_plain_text_has_no_role_and_no_directive_left():
     assert got.startswith("As Bordt et al. (2022) say ((x), chapter 03):")
     assert "\\tag{x}\n$$" in got
     assert "<details><summary>The proof</summary>" in got
-    assert "> The theorem *Chance level*." in got
+    assert "> The theorem *Chance level (to B, Section 3.3)*." in got
     assert "{" not in got.replace("\\tag{x}", "")
 
 
