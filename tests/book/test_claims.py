@@ -296,7 +296,7 @@ def test_a_hypothesis_of_ours_holds_and_is_never_reproduced(book, data):
     assert scoreboard.OURS in scoreboard.report()
 
 
-def test_no_results_is_not_tested_here():
+def test_no_results_is_no_verdict():
     verdict = only(result(chapter="02_mnist32_generation"))
     assert (verdict.word, verdict.counts, verdict.preset, verdict.findings) == ("no verdict", False, None, ())
 

@@ -265,8 +265,8 @@ WAYS = {
     "pags run": starts,  # test_book_whole.py runs all chapters
     "pags run 03": starts,
     "pags run 03 --seed 7": starts,
-    "pags run 03 --seed 100": starts,
-    "pags run 03 --seed 200": starts,
+    "pags run 03 --preset standard --seed 100": starts,
+    "pags run 03 --preset standard": starts,
     "pags run 03 -p explain 500": starts,
     "pags run 02 -p manifold.vae.beta 4": starts,
     "pags run --preset standard": starts,

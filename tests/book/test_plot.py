@@ -263,6 +263,13 @@ def test_bars_are_as_long_as_their_values_and_carry_their_intervals():
 
 
 @pytest.mark.parametrize(
+    ("value", "label"), [(0.314, "0.31"), (-0.31, "−0.31"), (0.004, "0.004"), (-0.001, "−0.001"), (-0.0, "0.00")]
+)
+def test_a_small_value_is_not_labelled_as_zero(value, label):
+    assert plot.label_of(value, 2) == label
+
+
+@pytest.mark.parametrize(
     ("values", "decimals"),
     [
         ([0.855, 0, 0.0881], 2),

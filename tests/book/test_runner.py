@@ -290,7 +290,7 @@ class Killed(BaseException):
     """As if the process had ended here."""
 
 
-@pytest.mark.parametrize("moved", [1, 2])
+@pytest.mark.parametrize("moved", [1, 2, 3, 4])
 def test_a_kill_between_two_moves_is_noticed_and_a_new_run_mends_it(house, monkeypatch, moved):
     path = house / "notebooks" / "01_good.md"
     path.write_text(

@@ -98,6 +98,7 @@ def verdict(*kept):
         ([run(100)], "the same from seed 100", True),
         ([run(100), run(200)], "the same from seeds 100 and 200", True),
         ([run(100, metrics=HALF), run(200)], "the same from seed 200, 1 of 2 checks holds from seed 100", False),
+        ([run(100, preset="quick")], "", None),
         ([run(100, metrics=NONE)], "not reproduced from seed 100", False),
     ],
 )
@@ -109,13 +110,40 @@ def test_a_verdict_says_what_other_seeds_say(kept, words, stable):
     assert card["data-again"] == {True: "the same verdict", False: "another verdict", None: ""}[stable]
     assert (f"Run again: {words}." in card.text) == bool(words)
     line = BeautifulSoup(scoreboard.line(row, SHOWN.result, {}, ""), "html.parser")
-    assert (words in line.summary.text) == (stable is False or not words)
+    assert [one.text for one in line.summary.select("small")] == ([words] if stable is False else [])
+
+
+def test_of_verdicts_in_part_the_checks_are_compared():
+    entry = ENTRY | {"checks": (*ENTRY["checks"], claims.Check("gradient", "above", 0.25))}
+    rows = {}
+    for name, value in (("two", 0.22), ("one", 0.15)):
+        shown, other = run(0, metrics={"gradient": 0.22}), run(100, metrics={"gradient": value})
+        (rows[name],) = claims.verdicts([shown.result], [claims.Claim(**entry)], [shown, other])
+    assert scoreboard.repeated(rows["two"]) == "the same from seed 100"
+    assert scoreboard.repeated(rows["one"]) == "1 of 3 checks holds from seed 100"
+    assert [scoreboard.stable(row) for row in rows.values()] == [True, False]
+
+
+def test_other_checks_than_those_of_the_run_are_another_verdict():
+    entry = ENTRY | {"checks": (claims.Check("gradient", "above", 0.2), claims.Check("chance", "above", 0.2))}
+    other = run(100, metrics={"gradient": 0.1, "chance": 0.3})
+    (row,) = claims.verdicts([SHOWN.result], [claims.Claim(**entry)], [SHOWN, other])
+    assert scoreboard.repeated(row) == "1 of 2 checks holds, but others, from seed 100"
+
+
+def test_a_network_that_is_too_weak_from_another_seed_is_no_other_verdict():
+    entry = ENTRY | {"judge": ENTRY["judge"] | {"accuracy": {"metric": "accuracy", "least": 0.9}}}
+    shown, weak = run(0, metrics={"accuracy": 0.95}), run(100, metrics={"accuracy": 0.5})
+    (row,) = claims.verdicts([shown.result], [claims.Claim(**entry)], [shown, weak])
+    assert scoreboard.repeated(row) == "no verdict from seed 100, whose network is too weak"
+    assert scoreboard.stable(row) is None
 
 
 def test_the_summary_counts_the_verdicts_that_are_the_same():
     rows = [verdict(run(100)), verdict(run(100, metrics=NONE))._replace(claim=claims.Claim(**ENTRY | {"id": "B-4"}))]
     assert scoreboard.summary(rows) == (
-        "Of 2 claims of the papers: **2** reproduced. Run again from another seed, 1 of 2 verdicts are the same."
+        "Of 2 claims of the papers: **2** reproduced. "
+        "2 of these verdicts, of chapter 03, were made again from another seed: 1 are the same."
     )
     assert "seed" not in scoreboard.summary([verdict()])
 
@@ -149,14 +177,32 @@ def test_a_damaged_file_of_a_seed_is_named_with_the_command_that_makes_it_again(
     assert runner.run(runner.plan(["1"], seed=7)) == []
     path = paths.SEEDS / "7" / "quick" / "01_good.json"
     path.write_text("{")
-    with pytest.raises(PagsError, match=rf"^{path} is damaged .*`pags run 01_good --preset quick --seed 7`$"):
+    with pytest.raises(PagsError, match=rf"^{path} is damaged .*`pags run 01_good --preset quick --seed 7`, which is "):
         seeds.all()
     record = path.with_suffix(".run.json")
     path.write_text((paths.RESULTS / "quick" / "01_good.json").read_text())
     record.write_text("[]")
     (complaint,) = seeds.readable()[1]
+    assert f"left out: {complaint}" in status.table()
     assert complaint.startswith(f"{record} is damaged")
     assert "--seed 7" in complaint
+
+
+def test_results_whose_record_is_of_another_run_are_no_repetition(house):
+    for seed in (7, 0):
+        assert runner.run(runner.plan(["1"], seed=seed)) == []
+    path = paths.SEEDS / "7" / "quick" / "01_good.json"
+    result = json.loads(path.read_text())
+    result["metrics"]["steps"]["value"] = 4.0
+    path.write_text(json.dumps(result))
+    (complaint,) = seeds.readable()[1]
+    assert "its record is of another run" in complaint
+    assert "seed 7" not in " ".join(one.where[-1] for one in status.rows() if one.where)
+
+
+def test_a_published_file_of_a_seed_is_restored_and_not_run_again():
+    path = paths.PUBLISHED / "seeds" / "7" / "quick" / "01_good.json"
+    assert results.remedy(path) == "restore it with `git checkout`"
 
 
 # What is published

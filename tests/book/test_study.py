@@ -79,8 +79,8 @@ def test_the_table_stands_beside_theirs(thirty):
     assert text.startswith("30 persons\n")
     for line in (
         "task 1, here",
-        "task 1 (B: CIFAR 1)  300  36   217  47",
-        "task 2 (B: MNIST 1)  600  0    580  20",
+        "Bordt et al., CIFAR 1  300  36   217  47",
+        "Bordt et al., MNIST 1  600  0    580  20",
         "task 3, here",
         "Task 1 (A: gradient, B: Input x Gradient): B was preferred in ",
         "decided answers, more often than by a coin.",
@@ -128,11 +128,39 @@ def test_who_cannot_have_looked_is_left_out_by_a_rule(thirty, tmp_path):
     text = study.analyse([*thirty, quick, one_side, save(tmp_path / "similar.csv", similar)])
     assert text.startswith("31 persons\n")
     assert "2 left out:" in text
-    assert "quick.csv: half of the decisions took 80 ms at most; in less than 400 nobody has looked" in text
+    assert "quick.csv: 50 of 50 decisions took less than 400 ms, in which nobody has looked" in text
     assert "side.csv: all 50 decisions are for the left image, whichever stood there" in text
-    rows[0][-1] = "soon"
-    with pytest.raises(study.UnusableError, match="line 2: the time 'soon' is no whole number"):
-        study.read(save(tmp_path / "soon.csv", rows))
+    for time, name in (("soon", "soon"), ("9" * 5000, "99999")):
+        rows[0][-1] = time
+        with pytest.raises(study.UnusableError, match=f"line 2: the time '{name}.*' is no whole number"):
+            study.read(save(tmp_path / "soon.csv", rows))
+
+
+@pytest.mark.parametrize(("quick", "counts"), [(24, True), (25, False), (26, False)])
+def test_half_of_the_decisions_may_not_be_quicker_than_a_look(tmp_path, quick, counts):
+    rows = person("p", np.random.default_rng(7))
+    decided = [row for row in rows if row[5] == "decision"]
+    for row in decided[:quick]:
+        row[-1] = study.QUICKEST - 1
+    for row in decided[quick:]:
+        row[-1] = study.QUICKEST
+    assert (study.careless(study.read(save(tmp_path / "p.csv", rows))) is None) == counts
+
+
+def test_which_version_counts_is_decided_by_persons(thirty, tmp_path):
+    old = person("old", np.random.default_rng(3), label="ffffffffffff")
+    copies = [save(tmp_path / f"old{n}.csv", old) for n in range(3)]
+    text = study.analyse([*copies, *thirty[:2]])
+    assert text.startswith("2 persons\n")
+    assert "old0.csv: its pictures are those of another version" in text
+    with pytest.raises(PagsError, match=r"as many saw one version .*old0.csv and .*00.csv: analyse them apart"):
+        study.analyse([*copies, thirty[0]])
+
+
+def test_a_folder_s_files_are_read_whatever_the_case_of_their_ending(thirty, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "A.CSV").write_bytes(thirty[0].read_bytes())
+    assert study.analyse([tmp_path / "in"]).startswith("1 person\n")
 
 
 def test_a_folder_a_pattern_and_a_spreadsheet_s_table_are_read(thirty, tmp_path):

@@ -26,6 +26,23 @@ def test_a_text_that_begins_with_a_number_may_have_its_sign():
     assert typography.prose("-5 points", begins=True) == "−5 points"
 
 
+@pytest.mark.parametrize(
+    ("given", "set_as"),
+    [
+        ("""<p data-v='{"a":">-1 5%"}'>""", None),
+        ('<script>"<svg>"</script>5%', f'<script>"<svg>"</script>5{SPACE}%'),
+        ('<svg viewBox="0"/><p>5% it\'s</p>', f'<svg viewBox="0"/><p>5{SPACE}% it’s</p>'),
+        ("<code>a</pre>5%</code>", None),
+        ("<b>CIFAR</b>-10 and <kbd>-1</kbd>", None),
+        ("<b>-10</b>", "<b>−10</b>"),
+        ("at https://x.org/a1%20b", None),
+        ("<pre>-1 <code>5%</code> 5%</pre>", None),
+    ],
+)
+def test_odd_html(given, set_as):
+    assert typography.html(given) == (set_as or given)
+
+
 def test_html_keeps_its_tags_its_code_and_its_scripts():
     kept = "<script>a = 5 % 2; b = [1, 2]</script><code>-1 36% it's</code>-1 <svg><text>9%</text></svg><!-- 5 % -->"
     assert typography.html(kept) == kept

@@ -120,7 +120,7 @@ def page(known: plain.Names) -> str:
 def plan(path: Path | None = None) -> str:
     """The section of the teacher's page that begins with `HEADING`, as MyST; PagsError where it has none."""
     text = (path or paths.BOOK / "how_to_teach.md").read_text(encoding="utf-8")
-    found = re.search(rf"^{HEADING}\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^{HEADING}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     if not found:
         raise PagsError(f"how_to_teach.md has no section {HEADING[3:]!r}: students get it as their plan")
     return found[0]

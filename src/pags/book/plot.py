@@ -281,7 +281,7 @@ def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chan
             bar.set_hatch(hatch)
             end = max(0, ends[-1]), bar.get_y() + bar.get_height() / 2
             ax.annotate(
-                f"{ends[0]:.{places}f}".replace("-", "\N{MINUS SIGN}"),
+                label_of(ends[0], places),
                 end,
                 (6, 0),
                 textcoords="offset points",
@@ -298,8 +298,16 @@ def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chan
     return fig
 
 
+def label_of(value: float, places: int) -> str:
+    """The value with so many decimals; with three digits where nothing of it were left. No zero has a sign."""
+    text = f"{value:.{places}f}"
+    if value and not float(text):
+        text = f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+
+
 def decimals(values: Iterable[float]) -> int:
-    """How many decimals show the largest of these values with two or three digits; all are then written alike."""
+    """How many decimals show the largest of these values with two or three digits, or four if it rounds up to ten."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     order = math.floor(math.log10(largest)) if largest else 0
     return max(1 - order if order < 0 else 2 - order, 0)

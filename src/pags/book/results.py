@@ -441,8 +441,13 @@ def record(path: Path) -> dict[str, Any]:
 
 
 def note(path: Path, **facts: Any) -> None:
-    """Add `facts` to the record of the run that wrote a results file."""
-    _write(path.with_suffix(".run.json"), record(path) | facts)
+    """Add `facts` to the record of the run that wrote a results file, and by which digest the file is known."""
+    _write(path.with_suffix(".run.json"), record(path) | facts | {"results": digest(path)})
+
+
+def digest(path: Path) -> str:
+    """By which a results file is known."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _json(path: Path) -> Any:
@@ -462,6 +467,10 @@ def damaged(path: Path, why: object) -> PagsError:
 
 def remedy(path: Path) -> str:
     """What to do about a file of a run that cannot be used."""
+    if path.is_relative_to(paths.PUBLISHED / "seeds"):
+        return "restore it with `git checkout`"
+    if path.is_relative_to(paths.SEEDS):
+        return f"delete it, or make it again with {again(path)}, which is then the run on the pages"
     if path.is_relative_to(paths.PUBLISHED):
         return f"restore it with `git checkout`, or run the chapter here with {again(path)}"
     if path.parent.name not in PRESETS:  # from elsewhere
@@ -472,7 +481,7 @@ def remedy(path: Path) -> str:
 def again(path: Path) -> str:
     """The command that makes a file of a run anew."""
     command = f"`pags run {path.name.split('.')[0]} --preset {path.parent.name}`"
-    if any(path.is_relative_to(place) for place in (paths.SEEDS, paths.PUBLISHED / "seeds")):
+    if path.is_relative_to(paths.SEEDS):
         return f"{command[:-1]} --seed {path.parents[1].name}`"
     return f"{command} and the same -p" if path.is_relative_to(paths.CHANGED) else command
 

@@ -1,6 +1,5 @@
 """A chapter as it was executed: which notebook is shown, and the results and the run record that belong to it."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +95,7 @@ def result_path(chapter: str, notebook: Path) -> Path:
 
 def fingerprint(path: Path) -> str:
     """What an executed notebook says of the results file that was made with it; "none" where there is no file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
+    return results.digest(path) if path.exists() else "none"
 
 
 def result_files(chapter: str, notebook: Path) -> tuple[dict, dict]:

@@ -24,7 +24,7 @@ from pags.book.claims import (
     load,
     verdicts,
 )
-from pags.book.page import filled, html_table, number, percent
+from pags.book.page import filled, html_table, listed, number, percent
 
 PAPERS = {
     "A": "Srinivas, Bordt and Lakkaraju (2023)",
@@ -128,15 +128,27 @@ def repeated(verdict: Verdict) -> str:
     """What the same run from other seeds says, in words: "the same from seed 100, not reproduced from seed 200"."""
     if not (others := verdict.repeated):
         return ""
-    same = [seed for seed, other in others if other.word == verdict.word]
+    same = [seed for seed, other in others if _alike(verdict, other)]
     parts = [f"the same from {seeds.named(same)}"] if same else []
-    parts += [f"{_holding(other)} from seed {seed}" for seed, other in others if seed not in same]
+    for seed, other in others:
+        if other.counts != verdict.counts:
+            parts.append(f"no verdict from seed {seed}, whose network is too weak")
+        elif seed not in same:
+            others_checks = _holding(other) == _holding(verdict)
+            parts.append(f"{_holding(other)}{', but others,' * others_checks} from seed {seed}")
     return ", ".join(parts)
 
 
 def stable(verdict: Verdict) -> bool | None:
-    """Whether all repetitions from other seeds have this verdict, by its word; None where there are none."""
-    return all(other.word == verdict.word for _, other in verdict.repeated) if verdict.repeated else None
+    """Whether in all repetitions from other seeds the same checks hold and fail; None where none can judge."""
+    able = [other for _, other in verdict.repeated if other.counts == verdict.counts]
+    return all(_alike(verdict, other) for other in able) if able else None
+
+
+def _alike(one: Verdict, other: Verdict) -> bool:
+    """Whether two verdicts on a claim are the same, check by check."""
+    outcomes = [[finding.outcome for finding in verdict.findings] for verdict in (one, other)]
+    return one.counts == other.counts and outcomes[0] == outcomes[1]
 
 
 def data_names(names: Collection[str]) -> list[str]:
@@ -327,9 +339,14 @@ def summary(rows: Iterable[Verdict]) -> str:
         some = [(words[one], outcomes[one]) for one in OUTCOMES if outcomes[one]]
         parts = [f"**{n}** {WITHOUT.get(word) or (word if n == 1 else MANY.get(word, word))}" for word, n in some]
         sentences += [f"Of {outcomes.total()} {whose}: {', '.join(parts)}."] if parts else []
-    again = Counter(stable(row) for row in found if row.repeated)
+    again = [row for row in found if stable(row) is not None]
     if again:
-        sentences += [f"Run again from another seed, {again[True]} of {again.total()} verdicts are the same."]
+        named = listed(sorted({row.claim.chapter.split("_")[0] for row in again}))
+        where = f"chapter{'s' * (len({row.claim.chapter for row in again}) > 1)} {named}"
+        same = sum(stable(row) is True for row in again)
+        sentences += [
+            f"{len(again)} of these verdicts, of {where}, were made again from another seed: {same} are the same."
+        ]
     return " ".join(sentences) or "There are no claims yet."
 
 

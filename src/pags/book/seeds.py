@@ -21,25 +21,28 @@ class Kept(NamedTuple):
 
 
 def place(result: Mapping[str, Any]) -> Path:
-    """The folder in which the results of a run stay, whatever seed the next one has."""
+    """The folder in which the results of a run stay until the next one of the same seed, on whatever device."""
     return paths.SEEDS / str(result["parameters"]["seed"]) / result["preset"]
 
 
 def folders() -> list[Path]:
     """Every folder that holds <preset>/<chapter>.json of a run with ordinary settings, those of this build first."""
-    others = [folder for place in (paths.SEEDS, paths.PUBLISHED / "seeds") for folder in sorted(place.glob("*"))]
+    others = [folder for root in (paths.SEEDS, paths.PUBLISHED / "seeds") for folder in sorted(root.glob("*"))]
     return [paths.RESULTS, paths.PUBLISHED, *others]
 
 
-def readable() -> tuple[list[Kept], list[str]]:
-    """Every run that is kept, of whatever seed, and a complaint for each file that cannot be used."""
+def readable(where: Iterable[Path] | None = None) -> tuple[list[Kept], list[str]]:
+    """Every run that is kept in these folders, by default in all, and a complaint for each file that cannot be used."""
     found, complaints = [], []
-    for folder in folders():
+    for folder in folders() if where is None else where:
         some, wrong = results.readable([folder])
         complaints += wrong
         for result in some:
+            path = folder / result["preset"] / f"{result['chapter']}.json"
             try:
-                about = results.record(folder / result["preset"] / f"{result['chapter']}.json")
+                about = results.record(path)
+                if about.get("results", known := results.digest(path)) != known:
+                    raise results.damaged(path, "its record is of another run")
             except PagsError as error:
                 complaints.append(str(error))
             else:
@@ -58,8 +61,9 @@ def all() -> list[Kept]:  # read as seeds.all
 def repeats(result: Mapping[str, Any], kept: Iterable[Kept]) -> dict[int, Mapping[str, Any]]:
     """Of the runs that are `kept` those that repeat this one of them from another seed, by seed: the first of each.
 
-    A repetition has the same chapter, preset, settings, code and data sets, and no training in common with the run nor
-    with another repetition: repetitions within a run have neighbouring seeds, so that seeds 0 and 1 share some.
+    A repetition has the same chapter, preset, settings, code, device and data sets, whatever the versions of Python's
+    packages, and no training in common with the run nor with another repetition: repetitions within a run have
+    neighbouring seeds, so that seeds 0 and 1 share some.
     """
     kept = list(kept)
     cells = next((one.cells for one in kept if one.result == result and one.cells), None)
@@ -83,5 +87,5 @@ def named(seeds: Iterable[int]) -> str:
 
 def _asked(result: Mapping[str, Any]) -> tuple[object, ...]:
     """What a run was asked for, apart from its seed, and by which code."""
-    settings = [result["parameters"][name] for name in ("config", "overrides")]
+    settings = [result["parameters"][name] for name in ("config", "overrides", "device")]
     return result["chapter"], result["preset"], *settings, result.get("source"), sorted(result["data"])

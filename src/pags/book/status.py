@@ -47,9 +47,10 @@ def table() -> str:
         where = ", ".join(row.where)
         lines.append((row.chapter, row.preset, row.day, row.took, row.to_make, where, row.verdicts))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    elsewhere = [folder for folder in seeds.folders() if folder not in (paths.RESULTS, paths.PUBLISHED)]
+    complaints = seeds.readable(elsewhere)[1]  # of the others the rows tell
+    return "\n".join([*told, *(f"left out: {complaint}" for complaint in complaints)])
 
 
 def markdown(preset: str | None = None) -> str:

@@ -34,7 +34,7 @@ NET = classify.Config(train.Schedule(epochs=5, batch=64, lr=1e-3), net="narrow_m
 COLUMNS = ["study", "person", "seed", "task", "trial", "kind", "pair", "left", "answer", "choice", "fraction_a"]
 COLUMNS += ["fraction_b", "milliseconds"]
 CHOICES = ("A", "B", "undecided")
-QUICKEST = 400  # milliseconds; who takes less for the median decision is left out
+QUICKEST = 400  # milliseconds; who takes less for half of the decisions is left out
 ONE_SIDE = 10  # so many decisions for left or right, and all for one of them, are left out
 PATTERN = r"[*?[]"  # a name with these is a pattern, where no file has it
 TITLE = "<title>A study on how people see images</title>"  # by which the page is known
@@ -222,7 +222,7 @@ def _wrong(row: Mapping[str, str]) -> str | None:
     if row["choice"] not in allowed:
         return f"the choice {row['choice']!r} is none of {', '.join(allowed)}"
     sides = {"left": row["left"], "right": "AB"["BA".index(row["left"])]} if row["left"] in ("A", "B") else {}
-    if not re.fullmatch(r"\d+", row["milliseconds"]):
+    if not re.fullmatch(r"[0-9]{1,9}", row["milliseconds"]):
         return f"the time {row['milliseconds']!r} is no whole number of milliseconds"
     if row["kind"] == "decision":
         told = "undecided" if row["answer"] == "similar" else sides.get(row["answer"])
@@ -252,9 +252,9 @@ def _complete(rows: Sequence[Mapping[str, str]]) -> None:
 def careless(rows: Sequence[Mapping[str, str]]) -> str | None:
     """Why a person's answers do not count, by a rule that does not know which image was B; None where they do."""
     decided = [row for row in rows if row["kind"] == "decision"]
-    typical = float(np.median([int(row["milliseconds"]) for row in decided]))
-    if typical < QUICKEST:
-        return f"half of the decisions took {typical:.0f} ms at most; in less than {QUICKEST} nobody has looked"
+    quick = sum(int(row["milliseconds"]) < QUICKEST for row in decided)
+    if 2 * quick >= len(decided):
+        return f"{quick} of {len(decided)} decisions took less than {QUICKEST} ms, in which nobody has looked"
     sides = [row["answer"] for row in decided if row["answer"] != "similar"]
     if len(sides) >= ONE_SIDE and len(set(sides)) == 1:
         return f"all {len(sides)} decisions are for the {sides[0]} image, whichever stood there"
@@ -342,27 +342,36 @@ def analyse(files: Sequence[Path]) -> str:
     A folder stands for its CSV files, a pattern that no shell has expanded for the files it fits. PagsError where no
     file can be used.
     """
-    people: dict[str, list[dict[str, str]]] = {}
+    able: dict[str, tuple[Path, list[dict[str, str]]]] = {}
     skipped: list[str] = []
-    usable: list[tuple[Path, list[dict[str, str]]]] = []
     for path in _found(files):
         try:
-            usable.append((path, read(path)))
+            rows = read(path)
         except UnusableError as error:
             skipped.append(f"{path}: {error}")
-    studies = Counter(rows[0]["study"] for _, rows in usable)
-    most = studies.most_common(1)[0][0] if studies else ""
-    for path, rows in usable:
-        if rows[0]["study"] != most:
-            skipped.append(f"{path}: its pictures are those of another version of the page")
-        elif rows[0]["person"] in people:
+            continue
+        if rows[0]["person"] in able:
             skipped.append(f"{path}: this person's answers were read already")
         elif why := careless(rows):
             skipped.append(f"{path}: {why}")
         else:
-            people[rows[0]["person"]] = rows
-    if not people:
+            able[rows[0]["person"]] = path, rows
+    if not able:
         raise PagsError("\n  ".join(["no file has answers that can be used", *skipped]))
+    (study, most), *others = Counter(rows[0]["study"] for _, rows in able.values()).most_common()
+    if others and others[0][1] == most:
+        names = [
+            next(str(path) for path, rows in able.values() if rows[0]["study"] == one) for one in (study, others[0][0])
+        ]
+        raise PagsError(
+            f"as many saw one version of the page as another, {names[0]} and {names[1]}: analyse them apart"
+        )
+    people = {person: rows for person, (_, rows) in able.items() if rows[0]["study"] == study}
+    skipped += [
+        f"{path}: its pictures are those of another version of the page"
+        for path, rows in able.values()
+        if rows[0]["study"] != study
+    ]
     left_out = [f"{len(skipped)} left out:", *(f"  {line}" for line in skipped)] if skipped else []
     told = list(people.values())
     count = f"{len(people)} person{'s' * (len(people) > 1)}"
@@ -376,7 +385,7 @@ def _found(files: Sequence[Path]) -> list[Path]:
     for path in files:
         inside: list[Path] = []
         if path.is_dir():
-            inside = sorted(path.glob("*.csv"))
+            inside = sorted(one for one in path.iterdir() if one.suffix.lower() == ".csv")
         elif not path.exists() and re.search(PATTERN, str(path)):
             inside = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
         found += inside or [path]
@@ -413,7 +422,7 @@ HEADS = ["task", "N", "A", "B", "undecided", "share of B", "rho", "p, answers", 
 NOTE = [
     "share of B: of the decided answers; the interval respects that one person's answers go together (rho).",
     "p, answers: sign test as if all answers were independent; p, persons: sign test with one vote a person.",
-    "T A, T B: mean fraction in the tangent space. B's rows: Bordt et al. 2022, Table 1, on other pictures;",
+    "T A, T B: mean fraction in the tangent space. Every second row: Bordt et al. 2022, Table 1, on other pictures;",
     "their interval is that of independent answers, for want of each person's.",
 ]
 
@@ -429,9 +438,7 @@ def _table(people: Sequence[Sequence[Mapping[str, str]]]) -> list[str]:
             rows.append([f"task {number}, here", *_row(pooled(people, key))])
         except ValueError as error:
             rows.append([f"task {number}, here", str(error), *[""] * 9])
-        rows.append(
-            [f"task {number} (B: {task.name})", str(shown), str(a), str(b), str(shown - a - b), *theirs, *fractions]
-        )
+        rows.append([f"Bordt et al., {task.name}", str(shown), str(a), str(b), str(shown - a - b), *theirs, *fractions])
     widths = [max(len(row[i]) for row in rows if row[1] != "nobody has decided") for i in range(len(HEADS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

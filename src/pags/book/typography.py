@@ -5,9 +5,11 @@ import re
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 NUMBER = rf"[{MINUS}+]?[\d.,]+(?:{NO_BREAK}%)?"
-AS_IT_IS = ("script", "style", "code", "pre", "svg", "textarea")  # elements whose text is no prose
+ATTRIBUTES = r"""(?:"[^"]*"|'[^']*'|[^'">/]|/(?!>))*"""
+# Elements whose text is no prose, with all that is in them; comments; any other tag.
+KEPT = rf"<(script|style|code|pre|kbd|samp|svg|textarea)\b{ATTRIBUTES}(?:/>|>.*?</\2\s*>)|<!--.*?-->"
+TAG = re.compile(rf"({KEPT}|</?[a-zA-Z!]{ATTRIBUTES}/?>)", re.DOTALL | re.IGNORECASE)
 APOSTROPHE = re.compile(r"(?<=\w)(?:'|&#x27;|&#39;)(?=\w)")
-TAG = re.compile(r"(<!--.*?-->|<[a-zA-Z/!][^>]*>)", re.DOTALL)
 
 
 def prose(text: str, *, begins: bool = False) -> str:
@@ -15,7 +17,7 @@ def prose(text: str, *, begins: bool = False) -> str:
 
     A hyphen before a number is a minus sign after a space or a bracket, and as the first character if it `begins`.
     """
-    text = re.sub(r"(?<=\d)[ \u00a0]?%", f"{NO_BREAK}%", text)
+    text = re.sub(r"(?<=\d)[ \u00a0]?%(?![0-9A-Fa-f]{2})", f"{NO_BREAK}%", text)  # in an address it is a letter
     text = re.sub(r"(?<=[\s\[(])-(?=\.?\d)", MINUS, text)
     if begins:
         text = re.sub(r"^-(?=\.?\d)", MINUS, text)
@@ -26,14 +28,12 @@ def prose(text: str, *, begins: bool = False) -> str:
 
 def html(source: str) -> str:
     """A piece of HTML whose text is set as `prose` sets it; tags, scripts and code stay as they are."""
-    parts = TAG.split(source)
-    inside: list[str] = []  # open elements whose text stays
-    for i, part in enumerate(parts):
-        if i % 2:
-            name = re.match(r"</?([a-zA-Z0-9]+)", part)
-            if name and name[1].lower() in AS_IT_IS:
-                inside = inside[:-1] if part.startswith("</") else [*inside, name[1]]
-        elif part and not inside:
-            after_code = i > 0 and parts[i - 1].startswith("</code")
-            parts[i] = APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", prose(part, begins=not after_code))
-    return "".join(parts)
+    made, end, opened = [], 0, True
+    for tag in TAG.finditer(source):
+        made += [_text(source[end : tag.start()], begins=opened), tag[0]]
+        end, opened = tag.end(), tag[2] is None and re.match(r"<[a-zA-Z]", tag[0]) is not None
+    return "".join([*made, _text(source[end:], begins=opened)])
+
+
+def _text(text: str, *, begins: bool) -> str:
+    return APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", prose(text, begins=begins))
