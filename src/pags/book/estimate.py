@@ -317,7 +317,9 @@ def _blockmnist(P: BlockMnist) -> Iterator[Training]:
     yield net("MLP, robust", P.mlp_robust, two, P.n, len(budgets) * R)
     longer = replace(P.mlp, schedule=replace(P.mlp.schedule, epochs=P.longer * P.mlp.schedule.epochs, stop=None))
     yield net("MLP, longer", longer, two, P.n, R)
-    yield net("drawn", P.mlp, two, P.drawn_n, R)
+    control = replace(P.mlp, schedule=P.mlp_robust.schedule)
+    yield net("MLP, control", control, two, P.n, R)
+    yield net("drawn, control", control, two, P.drawn_n, R)
     yield net("drawn, robust", P.mlp_robust, two, P.drawn_n, R)
     for count, n in [(2, P.many_n), *((blocks, P.n) for blocks in P.blocks)]:
         yield net("harder", P.harder, grey(28, count), n, R)
