@@ -32,7 +32,7 @@ from matplotlib.text import Annotation, Text  # noqa: E402
 from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from pags.book import figures  # noqa: E402
+from pags.book import figures, page  # noqa: E402
 
 WIDTH = 7.2  # inches: 691 CSS pixels, the width of the page's text column
 PAPER, INK, MUTED, RULE = "#ffffff", "#1d2733", "#5f6b7a", "#cfd6de"
@@ -300,10 +300,8 @@ def bars(values: Mapping[str, tuple | Mapping[str, tuple]], *, xlabel: str, chan
 
 def label_of(value: float, places: int) -> str:
     """The value with so many decimals; with three digits where nothing of it were left. No zero has a sign."""
-    text = f"{value:.{places}f}"
-    if value and not float(text):
-        text = f"{value:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+    form = f".{places}f"
+    return page.signed_plainly(value, ".3g" if value and not float(f"{value:{form}}") else form)
 
 
 def decimals(values: Iterable[float]) -> int:

@@ -31,10 +31,10 @@ def folders() -> list[Path]:
     return [paths.RESULTS, paths.PUBLISHED, *others]
 
 
-def readable(where: Iterable[Path] | None = None) -> tuple[list[Kept], list[str]]:
-    """Every run that is kept in these folders, by default in all, and a complaint for each file that cannot be used."""
+def readable() -> tuple[list[Kept], list[str]]:
+    """Every run that is kept, of whatever seed, and a complaint for each file that cannot be used."""
     found, complaints = [], []
-    for folder in folders() if where is None else where:
+    for folder in folders():
         some, wrong = results.readable([folder])
         complaints += wrong
         for result in some:

@@ -1,6 +1,6 @@
 """What was run: a row per chapter and preset, for `pags status` and for the page of the same name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
@@ -26,12 +26,13 @@ class Row(NamedTuple):
     run: Mapping[str, Any] = {}
 
 
-def rows(*, changed: bool = True) -> list[Row]:
+def rows(*, changed: bool = True, kept: Sequence[seeds.Kept] | None = None) -> list[Row]:
     """All runs by chapter and preset; a chapter that was never run has a row that says so.
 
-    With `changed` also those with changed settings, each after the ordinary run of its preset.
+    With `changed` also those with changed settings, each after the ordinary run of its preset. `kept` are the runs of
+    all seeds, by default what `seeds.readable` finds.
     """
-    ledger, (kept, _) = claims.load(), seeds.readable()
+    ledger, kept = claims.load(), seeds.readable()[0] if kept is None else kept
     found = []
     for chapter in chapters.names():
         kinds = [(preset, kind) for preset in PRESETS for kind in (False, True)[: 1 + changed]]
@@ -43,14 +44,15 @@ def rows(*, changed: bool = True) -> list[Row]:
 def table() -> str:
     """The rows under their heads, in columns."""
     lines: list[tuple[str, ...]] = [HEADS]
-    for row in rows():
+    kept, complaints = seeds.readable()
+    found = rows(kept=kept)
+    for row in found:
         where = ", ".join(row.where)
         lines.append((row.chapter, row.preset, row.day, row.took, row.to_make, where, row.verdicts))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    elsewhere = [folder for folder in seeds.folders() if folder not in (paths.RESULTS, paths.PUBLISHED)]
-    complaints = seeds.readable(elsewhere)[1]  # of the others the rows tell
-    return "\n".join([*told, *(f"left out: {complaint}" for complaint in complaints)])
+    in_rows = {row.verdicts for row in found}
+    return "\n".join([*told, *(f"left out: {complaint}" for complaint in complaints if complaint not in in_rows)])
 
 
 def markdown(preset: str | None = None) -> str:
@@ -106,7 +108,9 @@ def commit(run: Mapping[str, Any]) -> str:
     return whole[:10] + "-dirty" * whole.endswith("-dirty")
 
 
-def _row(chapter: str, preset: str, ledger: list[claims.Claim], kept: list[seeds.Kept], *, changed: bool) -> Row | None:
+def _row(
+    chapter: str, preset: str, ledger: list[claims.Claim], kept: Sequence[seeds.Kept], *, changed: bool
+) -> Row | None:
     where = {"here": paths.EXECUTED, "published": paths.PUBLISHED}
     where = {"here, with changed settings": paths.CHANGED / "executed"} if changed else where
     places = [name for name, place in where.items() if (place / preset / f"{chapter}.ipynb").exists()]
