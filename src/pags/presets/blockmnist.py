@@ -88,8 +88,8 @@ class BlockMnist:
         budgets=(2.0,),
         pgd_steps=sizes(2, 3, 7, 20),
     )
-    repetitions: int = sizes(3, 3, 3, 5)  # of the MLPs
-    conv_repetitions: int = 3  # of LeNet and ResNet18
+    repetitions: int = sizes(3, 5, 3, 5)  # of the MLPs
+    conv_repetitions: int = sizes(3, 5, 3, 5)  # of LeNet and ResNet18
     eps: tuple[float, ...] = sizes(
         (1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
     )

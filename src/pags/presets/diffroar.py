@@ -61,7 +61,7 @@ class Roar:
         (0.05, 0.1, 0.2, 0.6),
         (0.05, *(i / 10 for i in range(1, 10))),
     )
-    repetitions: int = sizes(3, 3, 3, 5)
+    repetitions: int = sizes(3, 5, 3, 5)
     scarce: Share = 0.4  # D's claims are judged at the levels below: above, most orders keep nearly all that is needed
     share: Share = 0.1  # at which the variants are measured
     larger_shares: tuple[Share, ...] = (0.3, 0.5, 0.7)  # and, without retraining, where little is taken away
@@ -145,7 +145,7 @@ class Roar:
         (0.25, 0.5, 1.0), (0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0)
     )
     block_share: Share = 0.05
-    block_repetitions: int = sizes(3, 3, 3, 5)
+    block_repetitions: int = sizes(3, 5, 3, 5)
 
     @property
     def data(self) -> list[str]:

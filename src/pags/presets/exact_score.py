@@ -15,13 +15,13 @@ class KnownScore:
     source: str = "strokes"  # or "generated" by `manifold`
     manifold: generate.Config = MANIFOLD
     train: int = sizes(4000, 20_000, 60_000, 60_000)  # images for the denoiser
-    n: int = sizes(10, 24, 200, 500)  # images at which the score is computed
-    repeat: int = sizes(5, 8, 20, 100)  # of them, again with other random numbers
+    n: int = sizes(10, 100, 200, 500)  # images at which the score is computed
+    repeat: int = sizes(5, 20, 20, 100)  # of them, again with other random numbers
     sigmas: tuple[float, ...] = (SIGMA, 0.6)  # noise levels, in pixel units
     search: score.Config = SEARCH
     denoiser: denoise.Config = DENOISER  # with labels; the page also trains it without
     nets_train: int = sizes(800, 5000, 30_000, 60_000)  # images for the nets
-    repetitions: int = sizes(1, 1, 3, 5)  # of the nets
+    repetitions: int = sizes(1, 3, 3, 5)  # of the nets
     net: classify.Config = sizes(
         NET_A,
         NET_A,

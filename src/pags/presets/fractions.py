@@ -38,7 +38,7 @@ class Fractions:
     explain: int = sizes(120, 500, 2000, 10_000)
     explanation: replicate.Explanation = replicate.Explanation(samples=sizes(20, 25, 50, 50))
     # The standard net: `seeds` times, on this generator and on the released decoder where the data are MNIST
-    seeds: int = 3
+    seeds: int = sizes(3, 5, 3, 5)
     standard: watch.Config = watch.Config(
         classify.Config(
             schedule=Schedule(
@@ -97,7 +97,7 @@ class Fractions:
     cascade: int = sizes(30, 100, 100, 1000)  # test images explained while a net's layers are randomised
     cascade_draws: int = sizes(3, 5, 5, 10)  # of the random weights
     # The whole pipeline again
-    replications: int = sizes(3, 3, 5, 10)
+    replications: int = sizes(3, 5, 5, 10)
     replica: replicate.Generative = replicate.Generative(
         manifold=vary(
             MANIFOLD,

@@ -74,7 +74,7 @@ class OffManifold:
     released: tuple[float, ...] = sizes(
         (1.0,), (0.3, 1.0, 3.0), (0.16,), logspace(-5, 4, 30, PER_IMAGE)
     )  # for A's released PGD loop
-    repetitions: int = sizes(3, 3, 2, 10)
+    repetitions: int = sizes(3, 5, 2, 10)
     size: float = sizes(0.1, 0.1, 2.64, 2.64)  # of a step: a share of the image's length, or
     fixed: bool = sizes(False, False, True, True)  # a length, the same for all images, as in A's code
     draws: int = sizes(4, 8, 8, 8)  # of noise, per image
@@ -96,7 +96,7 @@ class OffManifold:
         distractor_net,
         budgets=sizes((0.5, 1.0, 2.0), (0.5, 1.0, 2.0), PER_IMAGE_BUDGETS, PER_IMAGE_BUDGETS),
     )
-    distractor_repetitions: int = sizes(3, 3, 2, 5)
+    distractor_repetitions: int = sizes(3, 5, 2, 5)
     noises: tuple[float, ...] = sizes(  # levels
         (0.03, 0.1, 0.3, 1.0, 3.0), logspace(-2, 1, 10), logspace(-2, 1, 10), logspace(-2, 1, 30)
     )
