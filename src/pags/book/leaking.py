@@ -127,11 +127,13 @@ def specimens(test: blocks.Blocks) -> Figure:
     """The null block with its sizes, and three images of each class with the signal block framed."""
     fig, axes = plot.canvas(1, 7, height=2.35, width_ratios=[2.3, *[1] * 6])
     axes[0].imshow(1 - blocks.patch()[0], cmap="gray", vmin=0, vmax=1)
-    arrow = {"arrowstyle": "<->", "color": "#0069a8", "shrinkA": 0, "shrinkB": 0}
-    for a, b in (((4.5, 1.5), (22.5, 1.5)), ((13.5, 26), (22.5, 26))):
-        axes[0].annotate("", a, b, arrowprops=arrow)
-    for x, y, text in ((13.5, 1.0, "18"), (18, 25.4, "9")):
-        axes[0].text(x, y, text, color="#0069a8", ha="center", va="bottom", fontsize=9)
+    blue = "#005a94"  # on white in both themes
+    arrow = {"arrowstyle": "<->", "color": blue, "shrinkA": 0, "shrinkB": 0}
+    ground = {"facecolor": "#fefefe", "edgecolor": "none", "pad": 1.0}
+    for left, right, y in ((4.5, 22.5, 1.8), (13.5, 22.5, 25.2)):
+        axes[0].annotate("", (left, y), (right, y), arrowprops=arrow)
+        size = {"color": blue, "ha": "center", "va": "center", "fontsize": 9, "bbox": ground}
+        axes[0].text((left + right) / 2, y, f"{right - left:g}", **size)
     axes[0].set_title("null block")
     picked = [int(i) for c in (0, 1) for i in (test.images.y == c).nonzero()[:3]]
     for i, ax in zip(picked, axes[1:], strict=True):
