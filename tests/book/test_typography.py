@@ -1,8 +1,9 @@
 """How numbers are set: no line breaks within them, and nothing but prose is touched."""
 
 import pytest
+from docutils import nodes
 
-from pags.book import typography
+from pags.book import extension, typography
 
 SPACE = typography.NO_BREAK
 
@@ -52,3 +53,27 @@ def test_html_keeps_its_tags_its_code_and_its_scripts():
     assert typography.html(given) == (
         f"{start}It’s 5{SPACE}% of D’s</p><table><td>−0.1</td><td>[1,{SPACE}2]</td></table> 1 < 2 & 3{SPACE}%"
     )
+
+
+@pytest.mark.parametrize(
+    ("after", "kept", "rest"),
+    [
+        (". Between the bands", ".", " Between the bands"),
+        ("-robust network", "-robust", " network"),
+        ("), which", "),", " which"),
+        (".", ".", ""),
+        (" and more.", None, " and more."),
+        ("-", "-", ""),
+    ],
+)
+def test_no_line_breaks_between_a_formula_and_what_ends_it(after, kept, rest):
+    formula = nodes.math("", "-1")
+    line = nodes.paragraph("", "", nodes.Text("left "), formula, nodes.Text(after))
+    extension.keep_its_end(formula)
+    assert line.astext() == f"left -1{after}"
+    pieces = [
+        piece.astext()
+        for piece in line.findall(lambda node: "one-piece" in getattr(node, "attributes", {}).get("classes", []))
+    ]
+    assert pieces == ([] if kept is None else [f"-1{kept}"])
+    assert line.children[-1].astext() == (rest or f"-1{kept}")

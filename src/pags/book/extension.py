@@ -104,6 +104,18 @@ class SetNumbers(SphinxPostTransform):
                 parent = parent.parent
             if parent is None and (told := typography.prose(text)) != text:
                 text.parent.replace(text, nodes.Text(told))
+        for formula in list(self.document.findall(nodes.math)):
+            keep_its_end(formula)
+
+
+def keep_its_end(formula: nodes.math) -> None:
+    """Put a formula and the punctuation or the half word after it where no line breaks between them."""
+    whole, at = formula.parent, formula.parent.index(formula)
+    after = whole[at + 1] if at + 1 < len(whole) else None
+    if not isinstance(after, nodes.Text) or not (end := typography.end_of_word(after)):
+        return
+    rest = [nodes.Text(after[len(end) :])] if len(after) > len(end) else []
+    whole[at : at + 2] = [nodes.inline("", "", formula, nodes.Text(end), classes=["one-piece"]), *rest]
 
 
 def of_section(cell: nodes.Element) -> str:

@@ -9,6 +9,7 @@ ATTRIBUTES = r"""(?:"[^"]*"|'[^']*'|[^'">/]|/(?!>))*"""
 # Elements whose text is no prose, with all that is in them; comments; any other tag.
 KEPT = rf"<(script|style|code|pre|kbd|samp|svg|textarea)\b{ATTRIBUTES}(?:/>|>.*?</\2\s*>)|<!--.*?-->"
 TAG = re.compile(rf"({KEPT}|</?[a-zA-Z!]{ATTRIBUTES}/?>)", re.DOTALL | re.IGNORECASE)
+END = re.compile(r"""[-‑]?\w*[.,;:!?)\]'"’”…]*""")
 APOSTROPHE = re.compile(r"(?<=\w)(?:'|&#x27;|&#39;)(?=\w)")
 
 
@@ -24,6 +25,12 @@ def prose(text: str, *, begins: bool = False) -> str:
     text = re.sub(rf"(?<=\[)({NUMBER}), (?={NUMBER}\])", rf"\1,{NO_BREAK}", text)
     text = re.sub(r"(?<=\d) x (?=\d)", f"{NO_BREAK}×{NO_BREAK}", text)
     return text.replace("Input x Gradient", "Input × Gradient")
+
+
+def end_of_word(text: str) -> str:
+    """What at the beginning of a text, after a formula, belongs to the formula: punctuation, or a hyphen and a word."""
+    found = END.match(text)
+    return found[0] if found else ""
 
 
 def html(source: str) -> str:
