@@ -12,7 +12,12 @@ SPACE = typography.NO_BREAK
     ("given", "set_as"),
     [
         ("36% [6%, 67%] and 50 %", f"36{SPACE}% [6{SPACE}%,{SPACE}67{SPACE}%] and 50{SPACE}%"),
-        ("0.31 [0.30, 0.32], n = 2", f"0.31 [0.30,{SPACE}0.32], n = 2"),
+        ("0.31 [0.30, 0.32], n = 2", f"0.31 [0.30,{SPACE}0.32], n{SPACE}={SPACE}2"),
+        (
+            "classes; 1 − 1/3 and 2 ± .05, ε ≤ −1",
+            f"classes; 1{SPACE}−{SPACE}1/3 and 2{SPACE}±{SPACE}.05, ε{SPACE}≤{SPACE}−1",
+        ),
+        ("a run = 3 things, a=3", None),
         ("fell by -0.4 (-.3) [-0.2, -0.1]", f"fell by −0.4 (−.3) [−0.2,{SPACE}−0.1]"),
         ("32 x 32 with Input x Gradient", f"32{SPACE}×{SPACE}32 with Input × Gradient"),
         ("top-1, 1e-3, 2-5, a - b, --jobs 2, x-1, [a, b], % of x", None),
@@ -51,7 +56,7 @@ def test_html_keeps_its_tags_its_code_and_its_scripts():
     cells = "<table><td>-0.1</td><td>[1, 2]</td></table> 1 < 2 & 3 %"
     given = f"{start}It's 5 % of D&#x27;s</p>{cells}"
     assert typography.html(given) == (
-        f"{start}It’s 5{SPACE}% of D’s</p><table><td>−0.1</td><td>[1,{SPACE}2]</td></table> 1 < 2 & 3{SPACE}%"
+        f"{start}It’s 5{SPACE}% of D’s</p><table><td>−0.1</td><td>[1,{SPACE}2]</td></table> 1{SPACE}<{SPACE}2 & 3{SPACE}%"
     )
 
 

@@ -14,7 +14,7 @@ APOSTROPHE = re.compile(r"(?<=\w)(?:'|&#x27;|&#39;)(?=\w)")
 
 
 def prose(text: str, *, begins: bool = False) -> str:
-    """The text with "36%" as "36 %" in one piece, an interval in one piece, and signs in place of letters.
+    """The text with "36%" as "36 %", intervals, "n = 2" and "1 ± 0.1" in one piece, and signs in place of letters.
 
     A hyphen before a number is a minus sign after a space or a bracket, and as the first character if it `begins`.
     """
@@ -23,7 +23,9 @@ def prose(text: str, *, begins: bool = False) -> str:
     if begins:
         text = re.sub(r"^-(?=\.?\d)", MINUS, text)
     text = re.sub(rf"(?<=\[)({NUMBER}), (?={NUMBER}\])", rf"\1,{NO_BREAK}", text)
-    text = re.sub(r"(?<=\d) x (?=\d)", f"{NO_BREAK}×{NO_BREAK}", text)
+    text = re.sub(r"(?<=\d) x (?=\d)", " × ", text)
+    text = re.sub(rf"(?<=\d) ([×±{MINUS}]) (?=[\d.])", rf"{NO_BREAK}\1{NO_BREAK}", text)
+    text = re.sub(rf"(?<=\b\w) ([=<>≤≥≈]) (?=[{MINUS}+]?[\d.])", rf"{NO_BREAK}\1{NO_BREAK}", text)
     return text.replace("Input x Gradient", "Input × Gradient")
 
 
