@@ -56,7 +56,8 @@ def test_html_keeps_its_tags_its_code_and_its_scripts():
     cells = "<table><td>-0.1</td><td>[1, 2]</td></table> 1 < 2 & 3 %"
     given = f"{start}It's 5 % of D&#x27;s</p>{cells}"
     assert typography.html(given) == (
-        f"{start}It’s 5{SPACE}% of D’s</p><table><td>−0.1</td><td>[1,{SPACE}2]</td></table> 1{SPACE}<{SPACE}2 & 3{SPACE}%"
+        f"{start}It’s 5{SPACE}% of D’s</p><table><td>−0.1</td><td>[1,{SPACE}2]</td></table> "
+        f"1{SPACE}<{SPACE}2 & 3{SPACE}%"
     )
 
 
@@ -82,3 +83,14 @@ def test_no_line_breaks_between_a_formula_and_what_ends_it(after, kept, rest):
     ]
     assert pieces == ([] if kept is None else [f"-1{kept}"])
     assert line.children[-1].astext() == (rest or f"-1{kept}")
+
+
+@pytest.mark.parametrize("kind", [nodes.Text, nodes.strong])
+def test_no_link_begins_with_a_space(kind):
+    words = nodes.Text(" Exercise 1")
+    link = nodes.reference("", "", words if kind is nodes.Text else nodes.strong("", "", words))
+    line = nodes.title("", "", nodes.Text("Solution to"), link)
+    extension.begin_with_a_word(link)
+    assert (line.astext(), link.astext()) == ("Solution to Exercise 1", "Exercise 1")
+    extension.begin_with_a_word(link)
+    assert line.astext() == "Solution to Exercise 1"

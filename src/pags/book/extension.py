@@ -106,6 +106,8 @@ class SetNumbers(SphinxPostTransform):
                 text.parent.replace(text, nodes.Text(told))
         for formula in list(self.document.findall(nodes.math)):
             keep_its_end(formula)
+        for link in list(self.document.findall(nodes.reference)):
+            begin_with_a_word(link)
 
 
 def keep_its_end(formula: nodes.math) -> None:
@@ -116,6 +118,14 @@ def keep_its_end(formula: nodes.math) -> None:
         return
     rest = [nodes.Text(after[len(end) :])] if len(after) > len(end) else []
     whole[at : at + 2] = [nodes.inline("", "", formula, nodes.Text(end), classes=["one-piece"]), *rest]
+
+
+def begin_with_a_word(link: nodes.reference) -> None:
+    """Put a space with which a link begins before it, where it is not underlined."""
+    first = link.next_node(nodes.Text)
+    if first is not None and first[:1] == " ":
+        first.parent.replace(first, nodes.Text(first[1:]))
+        link.parent.insert(link.parent.index(link), nodes.Text(" "))
 
 
 def of_section(cell: nodes.Element) -> str:
