@@ -49,7 +49,7 @@ READ_OFF = {
 }
 THEIRS = {name: np.array(text.split(), dtype=float).reshape(-1, 5).T for name, text in READ_OFF.items()}
 TRAINED = 0.85  # accuracy from which a standard net stands for A's of .95, as book/claims.yml has it
-AXIS = {"gradient norm": "λ", "smoothness": "λ", "noise": "σ", "PGD": "ε"}
+AXIS = {"gradient norm": "λ", "smoothness": "λ", "noise": "σ′", "PGD": "ε"}
 TITLES = {"on": "along the manifold", "off": "across it", "accuracy": "accuracy", "likeness": "likeness"}
 
 
