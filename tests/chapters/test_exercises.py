@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import io
 import math
 from functools import cache
@@ -120,22 +121,24 @@ def scale(found):
     return float(size[size.isfinite()].max()) if size.isfinite().any() else 1.0
 
 
-WRONG = {  # ten ways to change whatever a solution returns
+WRONG = {  # eleven ways to change whatever a solution returns
     "nothing": lambda found: None,
     "words": lambda found: "forty-two",
     "not a number": each(lambda found: found * math.nan),
     "infinite": each(lambda found: found + math.inf),
     "zero": each(lambda found: found * 0),
     "negative": each(lambda found: -abs(found) - scale(found) - 1),
+    "turned": lambda found: not found if isinstance(found, bool | np.bool_) else each(lambda part: -part)(found),
     "shifted": each(lambda found: found + 0.3 * scale(found) + 0.3),
     "too large": each(lambda found: 3 * found + 1),
     "one axis more": each(lambda found: torch.stack([torch.as_tensor(found)] * 2)),
     "the first only": each(lambda found: found[:1] + 1 if getattr(found, "ndim", 0) else found + 1),
 }
 STILL_RIGHT = {  # what is asked has no scale, is an order, or leaves room
-    "ex-01-a-bend": ["too large", "one axis more"],
-    "ex-06-traitor": ["negative", "shifted", "too large"],
-    "ex-08-fool": ["shifted"],
+    "ex-01-a-bend": ["turned", "too large", "one axis more"],
+    "ex-01-third": ["turned"],
+    "ex-06-traitor": ["negative", "turned", "shifted", "too large"],
+    "ex-07-bent": ["turned"],
 }
 
 
@@ -151,3 +154,118 @@ def test_the_check_refuses_answers_made_wrong(label):
         if passes(space, one.checks):
             accepted.append(way)
     assert accepted == STILL_RIGHT.get(label, [])
+
+
+@pytest.mark.parametrize("label", [label for label in CHECKED if label not in ASK_THE_RUN | SLOW])
+def test_the_check_refuses_the_answer_of_another_exercise_and_one_answer_for_all_questions(label):
+    chapter, one = ALL[label]
+    others = [other for other, (where, _) in ALL.items() if where == chapter and other in CHECKED and other != label]
+    accepted = []
+    for other in others:
+        space = solved(label)
+        name, found = answer(one)[0], solved(other)[answer(ALL[other][1])[0]]
+        space[name] = found
+        if passes(space, one.checks):
+            accepted.append(other)
+    assert accepted == []
+    asked = []
+    space = solved(label)
+    for name in answer(one):
+        right, kept = space[name], []
+
+        def first(*given, right=right, kept=kept):
+            asked.append(given)
+            kept[:] = kept or [right(*given)]
+            return kept[0]
+
+        space[name] = first
+    assert not passes(space, one.checks) or len(asked) == 1
+
+
+DEFINED = {  # answers that a student might give, and whether they are right
+    "ex-01-b-distance": {
+        "a negative distance": """
+            def distance_for(a, sigma, share):
+                return -(sigma**2) * a * (1 / share**2 - 1) ** 0.5
+        """,
+    },
+    "ex-01-b-smooth": {
+        "drawn noise": """
+            def smooth_chance(basis, width):
+                v = F.normalize(blurred_noise(torch.randn(500, 32, 32), width).flatten(1))
+                return torch.einsum("nxk, mx -> nmk", basis, v).square().sum(2).mean(1) ** 0.5
+        """,
+    },
+    "ex-04-penalty": {
+        "automatic differentiation": """
+            def penalty(W, x, y):
+                x = x.detach().requires_grad_()
+                loss = nn.functional.cross_entropy(x @ W.mT, y, reduction="sum")
+                return torch.autograd.grad(loss, x)[0].square().sum(1)
+        """,
+    },
+    "ex-04-shift": {
+        "one logit, in the network that goes in": """
+            def shift(net, x, v):
+                added, old = v - gradient(net, x, "sum of logits")[0], net.forward
+
+                def forward(z):
+                    first = torch.eye(4, dtype=z.dtype)[0]
+                    return old(z) + (z * added).flatten(1).sum(1, keepdim=True) * first
+
+                net.forward = forward
+                return net
+        """,
+    },
+    "ex-06-reverse": {
+        "right: in place": """
+            def reverse(ranks):
+                ranks *= -1
+                ranks += ranks[0].numel() - 1
+                return ranks
+        """,
+    },
+    "ex-06-runs": {
+        "as large as the effect": """
+            def runs_needed(effect, s_R, s_n, n):
+                left = effect**2 / 4 - s_n**2 / n
+                return max(1, int(np.ceil(s_R**2 / left))) if left > 0 else None
+        """,
+    },
+    "ex-07-bent": {
+        "right: the first point again at the end": """
+            def bent(n):
+                angle = torch.linspace(0, 2 * torch.pi, n)
+                return torch.stack([angle.sin(), angle.cos() - 1], 1)
+        """,
+    },
+    "ex-08-backward": {
+        "automatic differentiation": """
+            def gradient(layers, x, c):
+                z = x.clone().requires_grad_()
+                return torch.autograd.grad(forward(layers, z)[0][c], z)[0]
+        """,
+    },
+    "ex-08-fool": {
+        "far away": """
+            def fool(logits, u):
+                return 0 * u + 2.5
+        """,
+    },
+}
+
+
+@pytest.mark.parametrize(("label", "named"), [(label, named) for label, codes in DEFINED.items() for named in codes])
+def test_what_a_student_might_answer(label, named):
+    space = solved(label)
+    exec(inspect.cleandoc("\n" + DEFINED[label][named]), space)
+    assert passes(space, ALL[label][1].checks) == named.startswith("right")
+
+
+def test_what_a_check_says_is_plain():
+    space = solved("ex-07-share")
+    space["share"] = lambda log_w: 1.0
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(ALL["ex-07-share"][1].checks[0], space)
+    assert said.getvalue() == "not yet: it is 1 for the log-weights 0, -800\n"
