@@ -1,6 +1,7 @@
 """Slides: a deck a chapter, of a length that a lecture bears, that opens without a network."""
 
 import re
+from xml.etree.ElementTree import fromstring
 
 import browser
 import nbformat.v4 as nb
@@ -24,6 +25,7 @@ def test_a_deck_has_twelve_to_twenty_slides_with_figures_conclusions_and_exercis
     deck = slides.deck(notebook, exercises.read(chapter), KNOWN, elsewhere)
     played = chapter == "08_laboratory"  # its one figure is for hands, not for a screen on the wall
     assert (6 if played else slides.LEAST) <= len(deck) <= slides.MOST
+    assert [slide.title for slide in deck if not slide.notes.strip()] == []
     assert deck[-1].title == "Exercises"
     assert deck[-1].body.count("\n") + 1 == len(exercises.read(chapter))
     assert any(slide.title.startswith("What we found") for slide in deck)
@@ -50,8 +52,15 @@ SIZES = """() => [...document.querySelectorAll(".slides > section")].map(slide =
     const parts = [...box.querySelectorAll(SEEN)].filter(one => !one.closest("mjx-assistive-mml"));
     const ends = parts.map(one => one.getBoundingClientRect());
     return [Math.max(...ends.map(one => one.bottom)) - edge.top, Math.max(...ends.map(one => one.right)) - edge.left,
-        parseInt(box.style.fontSize), slide.querySelectorAll("aside mjx-container").length];
+        parseInt(box.style.fontSize), slide.querySelectorAll("aside mjx-container").length,
+        ...[...box.querySelectorAll("img")].map(one => one.src.startsWith("data:image/svg") ? Math.min(
+            one.clientWidth / one.naturalWidth, one.clientHeight / one.naturalHeight) * letters(one.src) : 99)];
 })"""
+LETTERS = """window.letters = src => {  // pixels of the smallest letters of a figure, as large as on its page
+    const sizes = [...atob(src.split(",")[1]).matchAll(/scale\\(([\\d.]+) -[\\d.]+\\)/g)];
+    return Math.min(...sizes.map(one => one[1] * 400 / 3));
+};
+0"""
 
 
 def test_every_slide_fits_in_letters_that_can_be_read(tmp_path, monkeypatch):
@@ -66,10 +75,12 @@ def test_every_slide_fits_in_letters_that_can_be_read(tmp_path, monkeypatch):
         for chapter in chosen:
             page.goto((tmp_path / f"{chapter}.html").as_uri())
             page.wait_for_function("document.body.dataset.fitted")
-            for number, (bottom, right, size, unread) in enumerate(page.evaluate(SIZES), 1):
+            page.evaluate(LETTERS)
+            for number, (bottom, right, size, unread, *smallest) in enumerate(page.evaluate(SIZES), 1):
                 assert bottom <= 700, (chapter, number)
                 assert right <= 1265, (chapter, number)
-                assert 75 <= size <= 120
+                assert 75 <= size <= slides.LARGE
+                assert min(smallest, default=99) >= 11.9, (chapter, number)
                 assert unread == 0  # the speaker's window shows MathML, and has no styles of MathJax
             assert page.evaluate("location.hash") in ("", "#/")  # nothing has turned a page
         chromium.close()
@@ -106,7 +117,7 @@ def test_the_proof_of_a_theorem_is_in_the_notes_of_its_slide(elsewhere):
 
 
 def test_figures_have_their_numbers_and_links_to_their_slides():
-    picture = slides.Picture(("x",), "a map", "**Figure 7.2.** See [Figure 7.1](#fig-07-maps).", "fig-07-aligned")
+    picture = slides.Picture("x", "a map", "**Figure 7.2.** See [Figure 7.1](#fig-07-maps).", "fig-07-aligned")
     text = "Back to [Figure 7.2](#fig-07-aligned), [Figure 7.9](#fig-07-gone)."
     first, second = slides._linked([slides.Slide("A", text, notes=text), slides.Slide("B", text, picture=picture)])
     assert first.body == "Back to [Figure 7.2 (slide 2)](#/1), Figure 7.9."
@@ -123,12 +134,12 @@ def test_the_vote_shows_the_maps_without_their_names_and_the_next_slide_names_th
         assert named.picture.label == "fig-03-two-maps"
         assert vote.picture.caption == ""
         assert "adversar" not in vote.body + vote.picture.alt + vote.title
-        svg = slides._svg(vote.picture.sources[0])
+        svg = slides._svg(vote.picture.source)
         for number, name in enumerate(slides.VOTES["fig-03-two-maps"], 1):
             assert f">{number}</text>" in svg
             assert re.search(rf'<g id="text_\d+" visibility="hidden">\s*<!-- {name} -->', svg)
     with pytest.raises(PagsError, match="fig-03-two-maps has no row 'no adversary'"):
-        slides._vote(slides.Picture((slides.figures.data_uri("<svg/>"),), "", "", "fig-03-two-maps"))
+        slides._vote(slides.Picture(slides.figures.data_uri("<svg/>"), "", "", "fig-03-two-maps"))
 
 
 def test_a_tall_figure_is_cut_between_two_rows():
@@ -139,6 +150,58 @@ def test_a_tall_figure_is_cut_between_two_rows():
     assert 'height="188pt" viewBox="0 0 100 188"' in upper
     assert 'height="192pt" viewBox="0 188 100 192"' in lower
     assert slides._halves('<svg width="1pt" height="9pt" viewBox="0 0 1 9"></svg>') == ()
+    above, below = (slides._svg(slide.picture.source) for slide in slides._in_two(tall(svg)))
+    assert (above, below) == (upper, lower)
+    title, other = slides._in_two(tall(svg))
+    assert (title.body, title.picture.label, other.body, other.picture.label) == ("text", "fig-a", "", "")
+    assert other.picture.height == 1.92
+    flat = slides.Slide("A", "text", picture=slides.Picture("x", "alt", "", height=0.9))
+    assert slides._in_two(flat) == [flat]
+
+
+def tall(svg):
+    picture = slides.Picture(slides.figures.data_uri(svg), "alt", "A caption.", "fig-a", 3.8, 100.0)
+    return slides.Slide("A", "text", picture=picture)
+
+
+def test_the_legend_of_a_figure_that_is_cut_is_on_both_halves():
+    image = '<image xlink:href="x" width="10" height="10" transform="matrix(9 0 0 9 5 {})"/>'
+    rows = "".join(image.format(top) for top in (25, 117, 209, 301))
+    legend = '<g id="legend_1"><g transform="translate(44.1 15) scale(0.1 -0.1)"></g></g>'
+    svg = f'<svg width="100pt" height="400pt" viewBox="0 0 100 400">{rows}{legend}</svg>'
+    upper, lower = slides._halves(svg)
+    assert 'height="208pt" viewBox="0 0 100 208"' in upper
+    assert 'height="212pt" viewBox="0 0 100 212"' in lower
+    assert lower.count('<use xlink:href="#whole"/>') == 2
+    assert 'y="20" width="100" height="192" viewBox="0 208 100 192"' in lower
+    assert lower.count(legend) == 1
+    fromstring(lower.replace("<svg ", '<svg xmlns:xlink="x" ', 1))  # well formed
+
+
+def test_conclusions_are_shared_evenly_on_as_few_slides_as_hold_them():
+    points = [("word " * 60, str(i)) for i in range(4)]
+    assert [[whole for _, whole in part] for part in slides._shared(points)] == [["0", "1"], ["2", "3"]]
+    assert len(slides._shared(points[:3])) == 1
+    assert slides._shared([]) == []
+    assert len(slides._shared([("word", "")] * (slides.POINTS + 1))) == 2
+
+
+def test_numbers_are_set_as_on_the_pages_and_formulas_stay():
+    page = slides.page([slides.Slide("A", "From 10 % to 20%, $x'y = -1$, -0.5 [-1, +1]", notes="A -2")])
+    space = "\N{NO-BREAK SPACE}"
+    assert f"From 10{space}% to 20{space}%, \\(x&#x27;y = -1\\), −0.5 [−1,{space}+1]" in page
+    assert "A −2" in page
+
+
+def test_the_text_of_a_slide_that_goes_is_in_the_notes_before_it():
+    made = [slides.Slide(str(i), f"body {i}", rank=i == 7, notes=f"note {i}") for i in range(slides.MOST + 1)]
+    assert slides._trimmed(made)[6].notes == "note 6\n\n**7**\n\nbody 7\n\nnote 7"
+
+
+def test_a_slide_without_notes_has_those_of_the_one_before_it_in_its_section():
+    made = [slides.Slide(*one) for one in (("T", ""), ("A", "", 0, "note"), ("A", ""), ("B", ""))]
+    told = [slide.notes for slide in slides._told_of(made)]
+    assert told == ["- A (slide 2)\n- B (slide 4)", "note", "note", ""]
 
 
 def test_the_title_slide_and_the_index_name_preset_and_data(tmp_path, monkeypatch):
@@ -171,7 +234,8 @@ def test_long_decks_lose_what_is_least_needed_first():
     kept = slides._trimmed(made)
     assert len(kept) == slides.MOST
     assert {slide.rank for slide in kept} == {0, 1, 2, 3}
-    assert [slide for slide in made if slide in kept] == kept
+    titles = [slide.title for slide in kept]
+    assert [slide.title for slide in made if slide.title in titles] == titles
 
 
 def test_a_directory_that_holds_something_else_is_left_alone(tmp_path):

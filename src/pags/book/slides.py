@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from pags.book import chapters, exercises, figures, plain, runs, scoreboard, shipped
+from pags.book import chapters, exercises, figures, plain, runs, scoreboard, shipped, typography
 from pags.errors import PagsError
 from pags.files import filling
 
@@ -26,9 +26,10 @@ LONGEST = 175  # words of a statement that a slide holds
 FORMULA = 14  # words that take the room of a line of a formula
 POINTS, SAID = 6, 190  # conclusions on a slide, and their words
 # Height by width of a figure: below the first it leaves room for some text more, up to the second it stands below its
-# text, from the third on it is cut.
+# text, from the third on it is cut and has two slides.
 FLAT, WIDE, TALL = 0.53, 0.56, 1.0
 ROOM = (790, 660)  # pixels for a figure beside its text
+LARGE = 140  # per cent, the letters of a slide that has room for them
 LARGEST = 2.1  # times its size on the page
 # Figures to vote on before their rows are named, each with the names that a slide before it replaces by numbers.
 VOTES = {"fig-03-two-maps": ("no adversary", "adversary")}
@@ -39,7 +40,7 @@ SVG = "data:image/svg+xml;base64,"
 SKIPPED = re.compile(r"^(Exercises|Further reading|Paper, |What became of)")
 STATEMENTS = ("theorem", "proposition", "definition", "conjecture", "remark", "algorithm")
 AIMS = re.compile(
-    r"^```\{admonition\} (What you will[^\n]*)\n(?::\w+:.*?\n)*(.*?)^(?:\*\*You|```)", re.MULTILINE | re.DOTALL
+    r"^```\{admonition\} (What you will[^\n]*)\n(?::\w+:.*?\n)*(.*?)^(\*\*You.*?)?```", re.MULTILINE | re.DOTALL
 )
 PAGE = """\
 <!doctype html>
@@ -122,9 +123,6 @@ body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 .reveal .pictures { display: flex; gap: 20px; min-height: 0; }
 .reveal .pictures img { flex: 1 1 0; min-width: 0; min-height: 0; max-width: 100%; height: 100%; object-fit: contain; }
 .reveal .pictures img.pixels { image-rendering: pixelated; }
-.reveal .halves { padding: 26px 20px 30px; }
-.reveal .halves .pictures { gap: 8px; }
-.reveal .halves .pictures img { object-position: top; }
 .reveal .above { display: flex; flex-direction: column; }
 .reveal .above figure { flex: 1 1 0; min-height: 330px; display: flex; flex-direction: column; }
 .reveal .above .pictures { flex: 1 1 0; }
@@ -145,9 +143,9 @@ body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of a slide: its parts side by side as `src` of images, and height by width of the whole figure."""
+    """A figure of a slide: the `src` of its image, and height by width."""
 
-    sources: tuple[str, ...]
+    source: str
     alt: str
     caption: str
     label: str = ""
@@ -199,7 +197,7 @@ def deck(
     notebook: NotebookNode,
     asked: list[exercises.Exercise],
     known: plain.Names,
-    elsewhere: Mapping[str, str],
+    elsewhere: Mapping[str, tuple[str, str]],
     run: str = "",
 ) -> list[Slide]:
     """The slides of an executed chapter, from `LEAST` to `MOST` of them, in the page's order.
@@ -217,7 +215,7 @@ def deck(
     )
     found = [Slide(title, said, notes=plain.plain("\n\n".join(leads[1:]), known))]
     if aims := AIMS.search(opening.text):
-        found.append(Slide(aims[1], plain.plain(aims[2].strip(), known)))
+        found.append(Slide(aims[1], plain.plain(aims[2].strip(), known), notes=plain.plain(aims[3] or "", known)))
     found += [Slide(title, "", 1, content["alt"], _picture(content, known)) for content in opening.figures[:1]]
     for section in sections[1:]:
         if section.title.startswith("What we found"):
@@ -226,19 +224,41 @@ def deck(
             found += _section(section, known)
     text = "\n".join(section.text for section in sections)
     labels = dict.fromkeys(re.findall(r"\{prf:ref\}`([\w-]+)`", text))
-    there = [match for one in labels if (match := plain.FENCE.search(elsewhere.get(one, ""))) and one not in own(text)]
-    more = [Slide(plain.plain(match["argument"], known), plain.plain(match[0], known)) for match in there]
+    there = [elsewhere[one] for one in labels if one in elsewhere and one not in own(text)]
+    found_there = [(chapter, match) for chapter, whole in there if (match := plain.FENCE.search(whole))]
+    more = [
+        Slide(plain.plain(match["argument"], known), plain.plain(match[0], known), notes=f"Of chapter {chapter}.")
+        for chapter, match in found_there
+    ]
     found = _joined([slide for slide in found if slide.body.strip() or slide.picture])
+    found = [part for slide in found for part in _in_two(slide)]
     places = [i for i, slide in enumerate(found) if slide.title.startswith("What we found")] or [len(found)]
     found[places[0] : places[0]] = more[: max(0, LEAST + 2 - len(found))]
     found.append(Slide("Exercises", _asked(asked, known), notes=_tasks(asked, known)))
-    return _linked(_trimmed(_with_votes(found)))
+    return _told_of(_linked(_trimmed(_with_votes(found))))
 
 
-def statements() -> dict[str, str]:
-    """Label -> directive of each statement that is short enough for a slide, of all chapters."""
-    texts = [chapters.source(chapter).read_text(encoding="utf-8") for chapter in chapters.names()]
-    return {label: whole for text in texts for label, whole in own(text).items()}
+def _told_of(found: list[Slide]) -> list[Slide]:
+    """The slides with notes: the title's end with what follows; where there is no note, that of the slide before.
+
+    The slide before is the last of the same section.
+    """
+    told = found[:1]
+    for slide in found[1:]:
+        before = told[-1]
+        told.append(replace(slide, notes=slide.notes or before.notes) if slide.title == before.title else slide)
+    names = dict.fromkeys(slide.title for slide in found[1:])
+    first = {title: next(at for at, slide in enumerate(found, 1) if at > 1 and slide.title == title) for title in names}
+    outline = "\n".join(f"- {title} (slide {at})" for title, at in first.items())
+    return [replace(told[0], notes=f"{told[0].notes}\n\n{outline}".strip()), *told[1:]]
+
+
+def statements() -> dict[str, tuple[str, str]]:
+    """Label -> chapter's number and directive of each statement that is short enough for a slide, of all chapters."""
+    texts = {
+        chapters.number(chapter): chapters.source(chapter).read_text(encoding="utf-8") for chapter in chapters.names()
+    }
+    return {label: (chapter, whole) for chapter, text in texts.items() for label, whole in own(text).items()}
 
 
 def own(text: str) -> dict[str, str]:
@@ -424,16 +444,7 @@ def _picture(content: dict, known: plain.Names) -> Picture:
     if label in known.figures:
         caption = f"**Figure {known.figures[label]}.** {caption}"
     width, height = _size(source)
-    halves = _halves(_svg(source)) if height > TALL * width and source.startswith(SVG) else ()
-    return Picture(
-        tuple(map(figures.data_uri, halves)) or (source,),
-        content["alt"],
-        caption,
-        label,
-        height / width,
-        width,
-        bool(content.get("width")),
-    )
+    return Picture(source, content["alt"], caption, label, height / width, width, bool(content.get("width")))
 
 
 def _svg(source: str) -> str:
@@ -443,14 +454,29 @@ def _svg(source: str) -> str:
 def _size(source: str) -> tuple[float, float]:
     """Width and height of the picture of a `src`, in pixels of the page."""
     if source.startswith(SVG):
-        found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _svg(source))
+        found = re.search(r'viewBox="0 [\d.]+ ([\d.]+) ([\d.]+)"', _svg(source))
         return (float(found[1]) * 4 / 3, float(found[2]) * 4 / 3) if found else (1.0, WIDE)
     data = base64.b64decode(source.partition(",")[2])  # a PNG has both in its first chunk
     return float(int.from_bytes(data[16:20], "big")), float(int.from_bytes(data[20:24], "big"))
 
 
+def _in_two(slide: Slide) -> list[Slide]:
+    """The slide, or two with a half of its figure each where that is too tall to be read on one."""
+    picture = slide.picture
+    if picture is None or picture.height <= TALL or not picture.source.startswith(SVG):
+        return [slide]
+    halves = [figures.data_uri(svg) for svg in _halves(_svg(picture.source))] or [picture.source]
+    sizes = map(_size, halves)
+    shown = [replace(picture, source=one, height=high / wide) for one, (wide, high) in zip(halves, sizes, strict=True)]
+    below = [replace(slide, body="", picture=replace(one, label="")) for one in shown[1:]]
+    return [replace(slide, picture=shown[0]), *below]
+
+
 def _halves(svg: str) -> tuple[str, ...]:
-    """The upper and the lower half of a figure of rows, cut between two near the middle; nothing where it has none."""
+    """The upper and the lower half of a figure of rows, cut between two near the middle; nothing where it has none.
+
+    A legend on top of the figure is on top of both.
+    """
     box = re.search(r'width="([\d.]+)pt" height="[\d.]+pt" viewBox="0 0 [\d.]+ ([\d.]+)"', svg)
     if not box:
         return ()
@@ -474,10 +500,21 @@ def _halves(svg: str) -> tuple[str, ...]:
         return ()
     widest = max(gaps)[0]
     cut = min((place for gap, place in gaps if gap > 0.8 * widest), key=lambda place: abs(place - whole / 2))
-    return tuple(
-        svg.replace(box[0], f'width="{box[1]}pt" height="{high:.6g}pt" viewBox="0 {top:.6g} {box[1]} {high:.6g}"', 1)
-        for top, high in ((0.0, cut), (cut, whole - cut))
+    shown = 'width="{0}pt" height="{2:.6g}pt" viewBox="0 {1:.6g} {0} {2:.6g}"'
+    upper = svg.replace(box[0], shown.format(box[1], 0.0, cut), 1)
+    legend = re.search(r'<g id="legend_1">.*?(?=<g id="axes_|\Z)', svg, re.DOTALL)
+    lines = re.findall(r"translate\([\d.]+ ([\d.]+)\) scale\(([\d.]+) ", legend[0]) if legend else []
+    top = max((float(base) + 50 * float(size) for base, size in lines), default=0.0)
+    if not 0 < top < cut / 2:
+        return upper, svg.replace(box[0], shown.format(box[1], cut, whole - cut), 1)
+    head, body = svg[: svg.index(">", svg.index(box[0])) + 1], svg[svg.index(">", svg.index(box[0])) + 1 :]
+    parts = "".join(
+        f'<svg y="{at:.6g}" width="{box[1]}" height="{high:.6g}" viewBox="0 {start:.6g} {box[1]} {high:.6g}">'
+        '<use xlink:href="#whole"/></svg>'
+        for at, start, high in ((0.0, 0.0, top), (top, cut, whole - cut))
     )
+    drawn = body.replace("</svg>", f"</g></defs>{parts}</svg>")
+    return upper, head.replace(box[0], shown.format(box[1], 0.0, top + whole - cut)) + f'<defs><g id="whole">{drawn}'
 
 
 def _with_votes(found: list[Slide]) -> list[Slide]:
@@ -493,7 +530,7 @@ def _with_votes(found: list[Slide]) -> list[Slide]:
 def _vote(picture: Picture) -> Slide:
     """A slide to vote on; PagsError where the figure has no row of a name that is to be covered."""
     names = VOTES[picture.label]
-    covered = _svg(picture.sources[0])
+    covered = _svg(picture.source)
     for number, name in enumerate(names, 1):
         pattern = rf"(<g id=\"text_\d+\")(>\s*<!-- {re.escape(name)} -->\s*<g [^>]*translate\(([\d.]+) ([\d.]+)\))"
         found = re.search(pattern, covered)
@@ -510,7 +547,7 @@ def _vote(picture: Picture) -> Slide:
         "Which map explains?",
         said,
         notes=f"{told}\n\nThe next slide says so. Write the vote down.",
-        picture=replace(picture, sources=(figures.data_uri(covered),), alt=alt, caption="", label=""),
+        picture=replace(picture, source=figures.data_uri(covered), alt=alt, caption="", label=""),
     )
 
 
@@ -565,13 +602,7 @@ def _conclusions(section: Section, known: plain.Names) -> list[Slide]:
     """What the chapter found: the points of its run, each shortened, as many to a slide as it holds; whole in notes."""
     found = [part for text in section.said for part in re.split(r"^(?:\d+\.|-) |\n\n", text, flags=re.MULTILINE)]
     whole = [plain.plain(" ".join(one.split()), known) for one in found if one.strip()]
-    slides: list[list[tuple[str, str]]] = []
-    for one in whole:
-        point = _shortened(one, CAPTION // 2)
-        held = slides[-1] if slides else []
-        if not held or len(held) == POINTS or sum(_weight(short) for short, _ in held) + _weight(point) > SAID:
-            slides.append([])
-        slides[-1].append((point, one))
+    slides = _shared([(_shortened(one, CAPTION // 2), one) for one in whole])
     if not slides:
         return [Slide(section.title, _shortened(section.text, WORDS))]
     return [
@@ -582,6 +613,22 @@ def _conclusions(section: Section, known: plain.Names) -> list[Slide]:
         )
         for points in slides
     ]
+
+
+def _shared(points: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """The points, each short and whole, on as few slides as hold them, the fullest of which is as empty as can be."""
+    many: list[list[tuple[str, str]]] = []
+    for room in range(SAID, 0, -5):
+        slides: list[list[tuple[str, str]]] = []
+        for point in points:
+            held = slides[-1] if slides else []
+            if not held or len(held) == POINTS or sum(_weight(one) for one, _ in held) + _weight(point[0]) > room:
+                slides.append([])
+            slides[-1].append(point)
+        if many and len(slides) > len(many):
+            break
+        many = slides
+    return many
 
 
 def _asked(asked: list[exercises.Exercise], known: plain.Names) -> str:
@@ -631,9 +678,10 @@ def _trimmed(found: list[Slide]) -> list[Slide]:
         if found[worst].rank == 0:
             raise PagsError(f"{len(found)} slides, of which none may go: a section is too long")
         gone = found.pop(worst)
-        if worst and found[worst - 1].title == gone.title:
+        if worst:
             before = found[worst - 1]
-            notes = "\n\n".join(filter(None, [before.notes, gone.body, gone.notes]))
+            head = "" if before.title == gone.title else f"**{gone.title}**"
+            notes = "\n\n".join(filter(None, [before.notes, head, gone.body, gone.notes]))
             found[worst - 1] = replace(before, notes=notes)
     return found
 
@@ -650,8 +698,20 @@ def _parser() -> MarkdownIt:
 PARSER = _parser()
 
 
+MATH = re.compile(r"(\\\(.*?\\\)|\\\[.*?\\\])", re.DOTALL)
+
+
+def _rendered(text: str) -> str:
+    return _set(PARSER.render(text))
+
+
 def _inline(text: str) -> str:
-    return PARSER.renderInline(text)
+    return _set(PARSER.renderInline(text))
+
+
+def _set(text: str) -> str:
+    """HTML with numbers and signs as on the pages; formulas stay as they are."""
+    return "".join(part if at % 2 else typography.html(part) for at, part in enumerate(MATH.split(text)))
 
 
 def page(slides: list[Slide]) -> str:
@@ -659,19 +719,18 @@ def page(slides: list[Slide]) -> str:
     sections = []
     for number, slide in enumerate(slides):
         head = "h1" if number == 0 else "h2"
-        parts = [f"<{head}>{_inline(slide.title)}</{head}>", f'<div class="text">{PARSER.render(slide.body)}</div>']
-        kind = 'class="all" data-size="120"'
+        parts = [f"<{head}>{_inline(slide.title)}</{head}>", f'<div class="text">{_rendered(slide.body)}</div>']
+        kind = f'class="all" data-size="{LARGE}"'
         if slide.picture:
             parts.append(_drawn(slide.picture))
-            halves = " halves" if len(slide.picture.sources) > 1 else ""
-            kind = f'class="all {_layout(slide.picture)}{halves}" data-size="100"{_columns(slide.picture)}'
-        notes = f'<aside class="notes">{PARSER.render(slide.notes)}</aside>' if slide.notes.strip() else ""
+            kind = f'class="all {_layout(slide.picture)}" data-size="100"{_columns(slide.picture)}'
+        notes = f'<aside class="notes">{_rendered(slide.notes)}</aside>' if slide.notes.strip() else ""
         sections.append(f"<section><div {kind}>\n{''.join(parts)}</div>{notes}</section>")
     return PAGE.format(title=html.escape(_bare(slides[0].title)), slides="\n".join(sections), script=SCRIPT)
 
 
 def _layout(picture: Picture) -> str:
-    return "beside" if picture.height > WIDE and len(picture.sources) == 1 else "above"
+    return "beside" if picture.height > WIDE else "above"
 
 
 def _columns(picture: Picture) -> str:
@@ -684,9 +743,9 @@ def _columns(picture: Picture) -> str:
 
 def _drawn(picture: Picture) -> str:
     pixels = ' class="pixels"' if picture.pixels else ""
-    images = [f'<img src="{source}" alt="{html.escape(picture.alt)}"{pixels}>' for source in picture.sources]
+    image = f'<img src="{picture.source}" alt="{html.escape(picture.alt)}"{pixels}>'
     caption = f"<figcaption>{_inline(picture.caption)}</figcaption>" if picture.caption else ""
-    return f'<figure><div class="pictures">{"".join(images)}</div>{caption}</figure>'
+    return f'<figure><div class="pictures">{image}</div>{caption}</figure>'
 
 
 def _bare(title: str) -> str:
