@@ -26,8 +26,8 @@ FOUND = (
         "**Does robust training act only on directions that lead out of the possible images?** A step in these changes "
         "the output of an ordinary network {change.off.standard/change.on.standard:multiple} as much as an equal step "
         "among the images. (In Srinivas et al., on CIFAR-10, it changes it more.) Adversarial training, as strong as "
-        "accuracy allows, leaves {fall.off.pgd:rest, interval} of the change by the first and "
-        "{fall.on.pgd:rest, interval} of that by the second.",
+        "accuracy allows, leaves {fall.off.pgd:rest, interval} of the change by the step out, and "
+        "{fall.on.pgd:rest, interval} of that by the step among the images.",
         "data",
     ),
     (
@@ -43,7 +43,9 @@ FOUND = (
         "06_diffroar",
         "**Does what is bright matter?** Train again on the brightest pixels of a gradient, and on the darkest: the "
         "difference in accuracy is {diffroar.mean.standard:points, interval} points for a standard perceptron, and "
-        "{difference.robust-standard:points, interval} points more for robust ones.",
+        "{difference.robust-standard:points, interval} points more for robust ones. But the *places* of the standard "
+        "one's brightest tenth, without any pixel, teach a network {outline.standard.top.outline:percent} accuracy; "
+        "with the pixels it is {outline.standard.top.black:percent}.",
         "images",
     ),
 )
