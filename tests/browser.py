@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pags import machine
 from pags.book import gates, printing
@@ -89,6 +89,20 @@ def _visited(share: tuple[str, list[str]]) -> list[tuple[str, list[str]]]:
         found = [(name, _visit(browser, base, name)) for name in names]
         browser.close()
     return found
+
+
+@contextmanager
+def opened(address: str, window: dict[str, int] = WINDOW) -> Iterator[Any]:
+    """A page of the book in a window, its formulas typeset."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport=window, reduced_motion="reduce")
+        page.goto(address, wait_until="networkidle")
+        page.evaluate(TYPESET)
+        yield page
+        browser.close()
 
 
 class Sheet(NamedTuple):

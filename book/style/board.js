@@ -14,14 +14,12 @@ document.addEventListener("DOMContentLoaded", () => {
   form.setAttribute("aria-label", "Choose claims");
   const chosen = new URLSearchParams(location.hash.startsWith("#filter:") ? location.hash.slice(8) : "");
   const selects = kinds.map(([key, title, of]) => {
-    const counts = new Map();
-    for (const card of cards) for (const word of of(card)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    const words = [...new Set(cards.flatMap(of))].sort();
     const label = document.createElement("label");
     const select = document.createElement("select");
     select.name = key;
-    select.add(new Option("all", ""));
-    for (const word of [...counts.keys()].sort()) select.add(new Option(`${word} (${counts.get(word)})`, word));
-    select.value = counts.has(chosen.get(key)) ? chosen.get(key) : "";
+    for (const word of ["", ...words]) select.add(new Option(word || "all", word));
+    select.value = words.includes(chosen.get(key)) ? chosen.get(key) : "";
     label.append(title, " ", select);
     form.append(label);
     return select;
@@ -32,18 +30,25 @@ document.addEventListener("DOMContentLoaded", () => {
   reset.textContent = "Show all";
   form.append(reset, said);
   const parts = [...new Set(cards.map((card) => card.closest("section")).filter(Boolean))];
-  const show = () => {
-    let shown = 0;
-    for (const card of cards) {
-      card.hidden = kinds.some(([, , of], i) => selects[i].value && !of(card).includes(selects[i].value));
-      shown += !card.hidden;
+  const fits = (card, i, word) => !word || kinds[i][2](card).includes(word);
+  // Behind each word of a filter: how many claims it would show beside what the other filters say.
+  const count = (select, i) => {
+    const left = cards.filter((card) => selects.every((other, j) => j === i || fits(card, j, other.value)));
+    for (const option of select.options) {
+      const n = left.filter((card) => fits(card, i, option.value)).length;
+      option.textContent = `${option.value || "all"} (${n})`;
+      option.disabled = n === 0 && option.value !== "" && !option.selected;
     }
+  };
+  const show = () => {
+    for (const card of cards) card.hidden = !selects.every((select, i) => fits(card, i, select.value));
+    selects.forEach(count);
     for (const part of parts) {
       const own = [...part.querySelectorAll(".pags-card")].filter((card) => cards.includes(card));
       part.hidden = part.contains(form) ? false : own.every((card) => card.hidden);
     }
-    const all = `${cards.length} ${cards.length === 1 ? "card" : "cards"}`;
-    said.textContent = shown === cards.length ? all : shown ? `${shown} of ${all}` : "No card fits this choice.";
+    const shown = cards.filter((card) => !card.hidden).length;
+    said.textContent = `${shown} of ${cards.length} ${cards.length === 1 ? "claim" : "claims"} shown`;
   };
   form.addEventListener("change", () => {
     const choice = new URLSearchParams(selects.filter((one) => one.value).map((one) => [one.name, one.value]));
@@ -60,6 +65,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const card = document.getElementById(location.hash.slice(1));
     if (card?.hidden) {
       form.reset();
+      show();
       card.scrollIntoView();
     }
   });

@@ -18,6 +18,29 @@ pytestmark = pytest.mark.book
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+# Every pair of choices, one in each of two filters: which of them shows another number of cards than stood beside it.
+CHOICES = """() => {
+  const selects = [...document.querySelectorAll(".pags-filters select")], wrong = [];
+  const cards = [...document.querySelectorAll(".pags-card[data-paper]")];
+  const choose = (select, word) => {
+    select.value = word;
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  if (selects.length < 2) wrong.push("no filters");
+  for (const one of selects) for (const other of selects) for (const word of [...one.options].map((o) => o.value)) {
+    if (one === other || !word) continue;
+    choose(one, word);
+    for (const option of [...other.options].filter((o) => !o.disabled)) {
+      const said = Number(option.text.match(/\\((\\d+)\\)$/)?.[1]);
+      choose(other, option.value);
+      const shown = cards.filter((card) => card.getClientRects().length).length;
+      if (!shown || shown !== said) wrong.push(`${word}, ${option.text}: ${shown}`);
+    }
+    choose(other, "");
+    choose(one, "");
+  }
+  return wrong;
+}"""
 GIGABYTE = 2**20  # in the unit of ru_maxrss on Linux
 
 
@@ -78,6 +101,13 @@ def test_the_scoreboard_shows_every_claim(html):
 
     page = (html / "scoreboard.html").read_text()
     assert [claim.id for claim in claims.load() if f'id="claim-{claim.id}"' not in page] == []
+
+
+def test_no_choice_that_a_filter_offers_leaves_the_scoreboard_empty(html):
+    """After each first choice every number behind an offered word is the number of cards that it then shows."""
+    with browser.served(html) as base, browser.opened(f"{base}scoreboard.html") as page:
+        wrong = page.evaluate(CHOICES)
+    assert wrong == []
 
 
 def test_formulas_need_no_network(html):

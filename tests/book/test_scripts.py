@@ -45,7 +45,7 @@ def visible(page):
 def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, shown):
     page = shown(BOARD, (STYLE / "board.js").read_text())
     assert visible(page) == ["a", "b", "c"]
-    assert page.locator("output").inner_text() == "3 cards"
+    assert page.locator("output").inner_text() == "3 of 3 claims shown"
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
@@ -53,11 +53,11 @@ def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, sh
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     assert visible(page) == ["b"]
-    assert page.locator("output").inner_text() == "1 of 3 cards"
+    assert page.locator("output").inner_text() == "1 of 3 claims shown"
     page.reload()
     assert visible(page) == ["b"]  # the address keeps the choice
     page.locator("button").press("Enter")
-    page.wait_for_function("document.querySelector('output').textContent === '3 cards'")
+    page.wait_for_function("document.querySelector('output').textContent === '3 of 3 claims shown'")
     page.select_option("select[name=data]", "strokes")
     assert visible(page) == ["a"]
     page.select_option("select[name=data]", "")
@@ -65,6 +65,49 @@ def test_claims_are_chosen_by_paper_verdict_and_data_from_the_keyboard(house, sh
     assert visible(page) == ["b"]
     page.evaluate("location.hash = 'c'")  # a link to a claim that is not among the chosen
     page.wait_for_function("!document.getElementById('c').hidden")
+
+
+def offered(page, name):
+    """What a filter offers: its words with their counts, those that cannot be chosen in brackets."""
+    return page.eval_on_selector_all(
+        f"select[name={name}] option", "all => all.map(one => one.disabled ? `[${one.text}]` : one.text)"
+    )
+
+
+def test_a_filter_counts_what_the_others_leave_and_does_not_offer_what_would_show_nothing(house, shown):
+    page = shown(BOARD, (STYLE / "board.js").read_text())
+    assert offered(page, "paper") == ["all (3)", "A (1)", "B (2)"]
+    assert offered(page, "verdict") == ["all (3)", "in part (1)", "reproduced (2)"]
+    page.select_option("select[name=paper]", "A")
+    assert offered(page, "paper") == ["all (3)", "A (1)", "B (2)"]  # its own choice may be changed for another
+    assert offered(page, "verdict") == ["all (1)", "[in part (0)]", "reproduced (1)"]
+    assert offered(page, "again") == ["all (1)", "[another verdict (0)]", "the same verdict (1)"]
+    page.focus("select[name=verdict]")
+    page.keyboard.press("ArrowDown")  # over what cannot be chosen
+    assert page.locator("select[name=verdict]").input_value() == "reproduced"
+    assert visible(page) == ["a"]
+    assert page.get_by_role("status").inner_text() == "1 of 3 claims shown"
+    page.locator("button").press("Enter")
+    page.wait_for_function("document.querySelector('output').textContent === '3 of 3 claims shown'")
+    assert offered(page, "verdict") == ["all (3)", "in part (1)", "reproduced (2)"]
+
+
+def test_a_choice_in_the_address_that_shows_nothing_says_so_and_can_be_changed(house, shown):
+    page = shown(BOARD, (STYLE / "board.js").read_text())
+    page.evaluate("location.hash = 'filter:paper=A&verdict=in part'")
+    page.reload()
+    assert page.get_by_role("status").inner_text() == "0 of 3 claims shown"
+    assert offered(page, "paper") == ["all (1)", "A (0)", "B (1)"]
+    page.select_option("select[name=paper]", "B")
+    assert visible(page) == ["b"]
+
+
+def test_a_link_to_a_claim_that_is_not_chosen_scrolls_to_it(house, shown):
+    far = BOARD.replace('<li class="pags-card" id="c"', '<li style="height: 3000px"></li><li class="pags-card" id="c"')
+    page = shown(far, (STYLE / "board.js").read_text())
+    page.select_option("select[name=paper]", "A")
+    page.evaluate("location.hash = 'c'")
+    page.wait_for_function("scrollY > 2000")
 
 
 def test_a_filter_that_no_claim_needs_is_not_there(house, shown):
