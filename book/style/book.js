@@ -15,21 +15,41 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const names = [["table", "Table"], ["img", "Figure"], ["mjx-container, .math", "Formula"], ["pre", "Code"]];
   const boxes = ".bd-article :is(.pags-scroll, .pst-scrollable-table-container, div.math, pre, .output)";
-  const fade = (box) => {
-    box.classList.toggle("pags-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  // Above figures and tables a line says it, too: what a panel's gap hides shows no faded edge. The box's own name says it
+  // to screen readers, so they leave the line out. At the right end it keeps its place, so that nothing jumps.
+  const lines = new Map();
+  const line = (box) => {
+    if (!lines.has(box)) {
+      const said = document.createElement("p");
+      said.className = "pags-swipe";
+      said.setAttribute("aria-hidden", "true");
+      said.textContent = `${matchMedia("(pointer: coarse)").matches ? "Swipe" : "Scroll"} sideways to see the rest \u2192`;
+      box.before(said);
+      lines.set(box, said);
+    }
+    return lines.get(box);
+  };
+  const tell = (box) => {
+    const wide = box.scrollWidth > box.clientWidth + 2;
+    const more = box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+    box.classList.toggle("pags-more", more);
+    if (!lines.has(box) && !(wide && box.matches(".pags-scroll, .pst-scrollable-table-container"))) return;
+    line(box).hidden = !wide;
+    line(box).style.visibility = more ? "" : "hidden";
   };
   const mark = () => {
     for (const box of document.querySelectorAll(boxes)) {
-      fade(box);
+      tell(box);
       if (box.scrollWidth <= box.clientWidth + 1 || box.hasAttribute("tabindex")) continue;
       const name = names.find(([inside]) => box.matches(inside) || box.querySelector(inside))?.[1] ?? "Content";
       box.tabIndex = 0;
       box.setAttribute("role", "group");
       box.setAttribute("aria-label", `${box.getAttribute("aria-label") ?? name}, scrolls sideways`);
-      box.addEventListener("scroll", () => fade(box), { passive: true });
+      box.addEventListener("scroll", () => tell(box), { passive: true });
     }
   };
   mark();
   window.addEventListener("resize", mark);
+  document.addEventListener("toggle", mark, true); // what a fold has hidden
   window.addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(mark));
 });

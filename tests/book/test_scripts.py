@@ -16,8 +16,9 @@ def shown():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser.chromium(), args=browser.FLAGS)
 
-        def show(html, script, motion="reduce", scripts=True):
-            context = chromium.new_context(reduced_motion=motion, java_script_enabled=scripts, viewport=browser.PHONE)
+        def show(html, script, motion="reduce", scripts=True, **more):
+            more = {"reduced_motion": motion, "java_script_enabled": scripts, "viewport": browser.PHONE} | more
+            context = chromium.new_context(**more)
             context.route("http*://**", lambda route: route.abort())
             page = context.new_page()
             (folder := paths.BUILD / "scripts").mkdir(parents=True, exist_ok=True)
@@ -119,6 +120,41 @@ def test_without_scripts_every_claim_is_there_and_no_filter(house, shown):
     page = shown(BOARD, "", scripts=False)
     assert visible(page) == ["a", "b", "c"]
     assert page.locator("select").count() == 0
+
+
+FIGURE = '<article class="bd-article"><figure class="pags-figure"><img style="width: {0}px" alt="two panels"></figure>'
+TABLE = '<table style="min-width: 900px"><caption>Wide</caption><tr><td>1</td></tr></table></article>'
+
+
+def test_a_line_says_that_a_figure_has_more_to_the_right_while_it_has_and_only_to_eyes(house, shown):
+    head = '<meta name="viewport" content="width=device-width"><style>.pags-scroll { overflow-x: auto }</style>'
+    html = f"{head}{FIGURE.format(900)}{TABLE}"
+    page = shown(html, (STYLE / "book.js").read_text(), has_touch=True, is_mobile=True, device_scale_factor=1)
+    line = page.locator("figure .pags-swipe")
+    assert line.inner_text().startswith("Swipe sideways to see the rest")
+    assert page.locator(".pags-swipe").count() == 2  # the table's, too
+    assert page.locator("figure").aria_snapshot().count("sideways") == 1  # the name of the box
+    before = page.locator("figure").bounding_box()
+    page.eval_on_selector("figure .pags-scroll", "box => box.scrollTo(900, 0)")
+    page.wait_for_function("getComputedStyle(document.querySelector('figure .pags-swipe')).visibility === 'hidden'")
+    assert page.locator("figure").bounding_box() == before
+    page.eval_on_selector("figure .pags-scroll", "box => box.scrollTo(0, 0)")
+    page.wait_for_function("getComputedStyle(document.querySelector('figure .pags-swipe')).visibility === 'visible'")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function("document.querySelector('figure .pags-swipe').hidden")
+    wide = shown(html, (STYLE / "book.js").read_text())
+    assert wide.locator(".pags-swipe").first.inner_text().startswith("Scroll sideways")  # a mouse does not swipe
+    narrow = shown(FIGURE.format(200), (STYLE / "book.js").read_text())
+    assert narrow.locator(".pags-swipe").count() == 0
+
+
+def test_a_wide_table_in_a_fold_can_be_reached_once_it_is_open(house, shown):
+    fold = f'<article class="bd-article"><details><summary>More</summary>{TABLE}'
+    html = f"<style>.pags-scroll {{ overflow-x: auto }}</style>{fold.replace('</article>', '</details></article>')}"
+    page = shown(html, (STYLE / "book.js").read_text())
+    page.locator("summary").press("Enter")
+    page.wait_for_function("document.querySelector('.pags-scroll').tabIndex === 0")
+    assert page.locator(".pags-swipe").is_visible()
 
 
 def place(page):
