@@ -225,7 +225,7 @@ def test_figures_and_sliders_are_numbered_with_captions_in_myst(executed):
     ]
     assert (still["id"], moving["id"]) == ("fig-still", "fig-slide")
     assert still.img["alt"] == "a square"
-    assert still.img["src"] == figures.data_uri(SVG)
+    assert still.img["src"] == figures.shown_uri(SVG)
     assert still.figcaption.em.get_text() == "length"
     assert still.figcaption.find(class_="math").get_text() == r"\(x<y\)"
     links = [link.get_text() for link in text.select("main p a.reference")]

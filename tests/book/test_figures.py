@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 import torch
@@ -38,10 +39,45 @@ def as_nodes(mime_type, content):
 def test_a_figure_keeps_its_picture_alternative_text_caption_and_name():
     (figure,) = as_nodes(figures.MIME, FIGURE)
     picture, caption = figure
-    assert (picture["uri"], picture["alt"]) == (figures.data_uri("<svg/>"), 'a "line" & more')
+    assert (picture["uri"], picture["alt"]) == (figures.shown_uri("<svg/>"), 'a "line" & more')
     assert caption.astext() == "What $x<y$ shows."
     assert figure["names"] == ["fig-line"]
     assert figure["classes"] == ["pags-figure"]
+
+
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">
+ <!-- 50 % -->
+ <defs><path id="used" d="M 0 0
+L -1 2e-05
+z
+"/></defs>
+ <g id="unused"><use href="#used" style="fill: #0069a8"/></g>
+</svg>
+"""
+
+
+def test_a_page_holds_a_drawing_without_what_nobody_sees():
+    assert figures.slim(DRAWING) == (
+        "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><defs><path id='used' d='M0 0L-1 2e-05z'/></defs>"
+        "<g><use href='#used' style='fill: #0069a8'/></g></svg>\n"
+    )
+    shown = figures.shown_uri(DRAWING)
+    assert unquote(shown) == figures.SHOWN + figures.slim(DRAWING)
+    assert not set('<>"&#\n') & set(shown)  # nothing that ends an attribute or an address
+    text = "<svg><text> two   words </text>\n</svg>"
+    assert figures.slim(text) == text
+
+
+def test_the_drawings_of_a_slider_share_what_is_alike_in_them():
+    points = [" ".join(map(str, range(200 + i, 400 + i))) for i in range(3)]
+    lines = "".join(f'<path d="M {x} 0 L {x} 9"/>' for x in range(300))
+    drawings = [f'<svg>{lines}<path d="M {row}"/><g/></svg>' for row in points]
+    held = figures.shared(drawings, 1)
+    parts = figures.slim(drawings[1]).split("<") + held["parts"]
+    made = ["<".join(part for at, n in frame for part in parts[at : at + n]) for frame in held["frames"]]
+    assert made == [figures.slim(drawings[0]), "", figures.slim(drawings[2])]
+    assert len(held["parts"]) == 2
+    assert max(map(len, held["frames"])) == 3
 
 
 def test_a_figure_without_a_label_has_no_name():

@@ -128,3 +128,22 @@ def test_the_arrow_keys_change_picture_value_and_alternative_text(slider):
         assert output.inner_text() == "3"
         assert tab.get_by_label("column").get_attribute("aria-valuetext") == "3"
         browser.close()
+
+
+@pytest.mark.slow
+def test_every_step_of_a_drawn_slider_shows_its_drawing(slider):
+    from browser import FLAGS, chromium
+    from playwright.sync_api import sync_playwright
+
+    drawn = [Figure(figsize=(1 + i, 1)) for i in range(3)]
+    for i, fig in enumerate(drawn):
+        fig.subplots().plot([0, i])
+    widgets.frames(drawn, [0, 1, 2], alt="lines", caption="", label="slope", start=1)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        tab = browser.new_page()
+        tab.set_content(figures.page(slider()))
+        for key, width in (("ArrowLeft", 96), ("ArrowRight", 192), ("End", 288), ("Home", 96)):
+            tab.get_by_label("slope").press(key)
+            tab.wait_for_function("width => document.images[0].naturalWidth === width", arg=width)
+        browser.close()

@@ -4,7 +4,8 @@ A figure is `{svg, alt, caption, label}`, a slider `{frames, names, values, star
 `frames` are the `src` of pictures, in row order over the `values` of one or two inputs, and `width` is in CSS pixels.
 A figure with `live`, `{script, data, without}`, is something to play with: `start` of that script of this package
 takes the place of the picture and of the sentence `without`, where scripts run. The caption is MyST, `label` is for
-{numref}. A live notebook has no MyST-NB: `display` gives it HTML instead.
+{numref}. A live notebook has no MyST-NB: `display` gives it HTML instead. A page holds drawings as text without what
+nobody sees, and of a slider's frames each part once: a third to a half of what they are in the notebook.
 """
 
 import base64
@@ -13,12 +14,16 @@ import itertools
 import json
 import math
 import os
+import re
 import zlib
+from collections.abc import Sequence
 from importlib import resources
 
 from docutils import nodes
 
 MIME = "application/vnd.pags.figure+json"
+DRAWN = "data:image/svg+xml;base64,"  # how a drawing is kept in a notebook
+SHOWN = "data:image/svg+xml,"  # how it is on a page
 
 COLUMNS = "display:grid;grid-template-columns:max-content minmax(6em,22em) max-content;gap:.4em .8em"
 INPUT = """
@@ -31,6 +36,9 @@ SCRIPT = """
   const root = document.getElementById("NAME"), data = DATA;
   const picture = root.querySelector("img"), first = picture.src;
   const sliders = [...root.querySelectorAll("input")];
+  const parts = data.parts && decodeURIComponent(first.slice(SKIP)).split("<").concat(data.parts);
+  const source = frame => !parts || !frame ? frame :
+    "SHOWN" + encodeURIComponent(frame.flatMap(([at, n]) => parts.slice(at, at + n)).join("<"));
   const show = () => {
     let at = 0;
     const said = sliders.map((slider, i) => {
@@ -40,7 +48,7 @@ SCRIPT = """
       slider.nextElementSibling.textContent = value;
       return data.names[i] + " " + value;
     });
-    picture.src = data.frames[at] || first;
+    picture.src = source(data.frames[at]) || first;
     picture.alt = data.alt + " (" + said.join(", ") + ")";
   };
   sliders.forEach(slider => slider.addEventListener("input", show));
@@ -67,13 +75,38 @@ def texts(content: dict) -> list[str]:
 
 def data_uri(svg: str) -> str:
     """SVG text as the `src` of an <img>."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return DRAWN + base64.b64encode(svg.encode()).decode()
+
+
+def shown_uri(svg: str) -> str:
+    """The same as a page holds it: as text, without what nobody sees."""
+    return SHOWN + re.sub(r'[<>#%&"\t\n\r]', lambda match: f"%{ord(match[0]):02X}", slim(svg))
+
+
+def slim(svg: str) -> str:
+    """The same drawing without comments, spaces between elements and in paths, and ids that nothing refers to.
+
+    A drawing with text of its own, in which spaces count, stays as it is.
+    """
+    if "<text" in svg:
+        return svg
+    svg = re.sub(r">\s+<", "><", re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))
+    svg = re.sub(r'\bd="[^"]*"', lambda match: _path(match[0]), svg)
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
+    return svg if "'" in svg else svg.replace('"', "'")  # which a page need not escape
+
+
+def _path(d: str) -> str:
+    """The commands of a path without the spaces that they can do without."""
+    d = re.sub(r"\s+", " ", d)
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", d).replace(" -", "-").replace(' "', '"')
 
 
 def page(content: dict) -> str:
     """A figure or a slider as HTML of its own, with the caption as it was written."""
     name = f' id="{html.escape(content["label"])}"' if content["label"] else ""
-    body = raw(content)[1] or _picture(data_uri(content["svg"]), content["alt"])
+    body = raw(content)[1] or _picture(shown_uri(content["svg"]), content["alt"])
     return f"<figure{name}>{body}<figcaption>{html.escape(content['caption'])}</figcaption></figure>"
 
 
@@ -90,7 +123,7 @@ def live(content: dict) -> str:
     script, style = (_resource(f"{parts['script']}.{kind}") for kind in ("js", "css"))
     data = json.dumps(parts["data"], ensure_ascii=False).replace("<", r"\u003c")
     name = f"{parts['script']}-{next(_numbers)}-{zlib.crc32(data.encode()):08x}"
-    still = f"{_picture(data_uri(content['svg']), content['alt'])}<p>{html.escape(parts['without'])}</p>"
+    still = f"{_picture(shown_uri(content['svg']), content['alt'])}<p>{html.escape(parts['without'])}</p>"
     call = f'start(document.getElementById("{name}"), {data});'
     return f'<style>{style}</style><div id="{name}">{still}</div><script type="module">{script}\n{call}</script>'
 
@@ -109,12 +142,40 @@ def slider(content: dict) -> str:
     )
     first = sum(at * math.prod(map(len, values[i + 1 :])) for i, at in enumerate(start))
     pixels = f"width:{content['width']}px;image-rendering:pixelated" if content["width"] else ""
+    if all(frame.startswith(DRAWN) for frame in frames):
+        drawings = [base64.b64decode(frame.removeprefix(DRAWN)).decode() for frame in frames]
+        source, held = shown_uri(drawings[first]), shared(drawings, first)
+    else:  # the first is in the picture already
+        source, held = frames[first], {"frames": [frame if i != first else "" for i, frame in enumerate(frames)]}
     said = {key: content[key] for key in ("values", "names", "alt")}
-    others = [frame if i != first else "" for i, frame in enumerate(frames)]  # the first is in the picture already
-    data = json.dumps({"frames": others} | said).replace("<", r"\u003c")
-    picture = _picture(frames[first], content["alt"], pixels)
+    data = json.dumps(held | said, separators=(",", ":")).replace("<", r"\u003c")
+    picture = _picture(source, content["alt"], pixels)
     body = f'<div id="{name}">{picture}<div style="{COLUMNS}">{inputs}</div></div>'
-    return f"{body}<script>{SCRIPT.replace('NAME', name).replace('DATA', data)}</script>"
+    script = SCRIPT.replace("NAME", name).replace("SKIP", str(len(SHOWN))).replace("SHOWN", SHOWN)
+    return f"{body}<script>{script.replace('DATA', data)}</script>"
+
+
+def shared(drawings: Sequence[str], first: int) -> dict[str, list]:
+    """Drawings as `frames`, each a list of runs [at, n] of parts, but the `first`, which is the picture already.
+
+    A part is what stands between two "<": those of the first, then `parts`.
+    """
+    parts = slim(drawings[first]).split("<")
+    own, at = len(parts), {part: i for i, part in enumerate(parts)}
+    frames = []
+    for drawing in drawings:
+        runs: list[list[int]] = []
+        for part in slim(drawing).split("<"):
+            if part not in at:
+                at[part] = len(parts)
+                parts.append(part)
+            after = sum(runs[-1]) if runs else len(parts)
+            if after < len(parts) and parts[after] == part:
+                runs[-1][1] += 1
+            else:
+                runs.append([at[part], 1])
+        frames.append(runs)
+    return {"parts": parts[own:], "frames": [runs if i != first else "" for i, runs in enumerate(frames)]}
 
 
 def _picture(source: str, alt: str, style: str = "") -> str:
@@ -134,7 +195,7 @@ class Figures:
             return None
         content = data.content
         kind, text = raw(content)
-        body = nodes.raw("", text, format="html") if text else _image(data_uri(content["svg"]), content["alt"])
+        body = nodes.raw("", text, format="html") if text else _image(shown_uri(content["svg"]), content["alt"])
         return [_numbered(renderer.renderer, data.line, kind, body, content["caption"], content["label"])]
 
 
