@@ -105,6 +105,53 @@ def opened(address: str, window: dict[str, int] = WINDOW) -> Iterator[Any]:
         browser.close()
 
 
+class Walk(NamedTuple):
+    """A page by the Tab key: what the stops are, which of them show no ring, and whether the way ends."""
+
+    stops: list[str]
+    unseen: list[str]
+    ends: bool
+
+
+# How an element, its label and its card are drawn around; what each looks like before anything has the focus.
+LOOKS = """() => {
+  const around = (one) => [one, one.labels?.[0], one.closest(".sd-card")].map((part) => {
+    if (!part) return "";
+    const style = getComputedStyle(part);
+    const line = style.outlineStyle === "none" ? "" : `${style.outlineStyle} ${style.outlineWidth}`;
+    return `${line} ${style.boxShadow}`;
+  }).join("; ");
+  const before = new Map([...document.querySelectorAll("*")].filter((one) => one.tabIndex >= 0).map((one) =>
+    [one, around(one)]));
+  window.stop = () => {
+    const one = document.activeElement;
+    if (!one || one === document.body) return null;
+    const name = one.getAttribute("aria-label") || one.innerText || one.name || one.id;
+    return [`${one.tagName} ${name.trim().slice(0, 40)}`, around(one) !== before.get(one)];
+  };
+}"""
+FAR = 1000  # stops: no page of the book has as many
+
+
+def walked(directory: Path, names: list[str]) -> dict[str, Walk]:
+    """Pages as somebody goes through them by the Tab key."""
+    walks = {}
+    with served(directory) as base:
+        for name in names:
+            stops: list[tuple[str, bool]] = []
+            with opened(base + name) as page:
+                page.add_style_tag(content="* { transition: none !important }")
+                page.evaluate(LOOKS)
+                while len(stops) < FAR:
+                    page.keyboard.press("Tab")
+                    if (stop := page.evaluate("stop()")) is None:
+                        break
+                    stops.append(stop)
+            unseen = [stop for stop, seen in stops if not seen]
+            walks[name] = Walk([stop for stop, _ in stops], unseen, len(stops) < FAR)
+    return walks
+
+
 class Sheet(NamedTuple):
     """A page as it is printed: its text, and what of its code, formulas and tables is wider than the sheet."""
 

@@ -8,6 +8,12 @@ document.addEventListener("DOMContentLoaded", () => {
     box.append(wide);
   }
 
+  // The theme takes the focus from these buttons when they are pressed. From a mouse it may: its hint would stay. Who
+  // goes by keyboard goes on from there, and comes back to it from what it has opened.
+  for (const button of document.querySelectorAll(":is(.theme-switch-button, .search-button, .sidebar-toggle)")) {
+    button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
+  }
+
   // pandas leaves the header above its index empty; an empty header cell says nothing to a screen reader.
   for (const header of document.querySelectorAll(".bd-article th")) {
     if (header.textContent.trim() === "") header.replaceWith(document.createElement("td"));

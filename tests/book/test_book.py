@@ -108,6 +108,25 @@ def test_the_book_stands_with_status_scoreboard_and_its_own_mathjax(executed):
     assert (paths.HTML / "_static" / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1_000_000
     assert not list((paths.BUILD / "running").glob("html"))
     assert browser.complaints(paths.HTML) == []
+    for walk in browser.walked(paths.HTML, ["intro.html", "chapters/01_good.html", "scoreboard.html"]).values():
+        assert walk.stops[0] == "A Skip to main content"
+        assert walk.unseen == []
+        assert walk.ends
+        assert not [stop for stop in walk.stops if stop.startswith("MJX")]  # formulas are no stops
+    with browser.served(paths.HTML) as base, browser.opened(f"{base}intro.html") as shown:
+        shown.keyboard.press("Tab")
+        shown.keyboard.press("Enter")
+        shown.keyboard.press("Tab")
+        assert shown.evaluate("document.activeElement.closest('article') !== null")
+        for button in ("Toggle primary sidebar", "Color mode"):  # the focus stays where the key was pressed
+            shown.get_by_role("button", name=button).focus()
+            shown.keyboard.press("Enter")
+            assert shown.evaluate("document.activeElement.getAttribute('aria-label')") == button
+        shown.set_viewport_size(browser.PHONE)
+        shown.get_by_role("button", name="Toggle primary sidebar").press("Enter")
+        assert shown.locator("dialog[open]").count() == 1
+        shown.keyboard.press("Escape")
+        shown.wait_for_function("document.activeElement.matches('.primary-toggle')")
 
 
 def test_a_page_that_earlier_code_has_made_says_so(executed):

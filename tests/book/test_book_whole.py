@@ -110,6 +110,13 @@ def test_no_choice_that_a_filter_offers_leaves_the_scoreboard_empty(html):
     assert wrong == []
 
 
+def test_who_goes_by_keyboard_sees_where_and_comes_to_the_end(html):
+    names = ["intro.html", "scoreboard.html", "status.html"]
+    names += ["chapters/01b_manifold_theory.html", "chapters/08_laboratory.html"]
+    for name, walk in browser.walked(html, names).items():
+        assert (name, walk.unseen, walk.ends) == (name, [], True)
+
+
 def test_formulas_need_no_network(html):
     pages = [html / name for name in gates.page_names(html)]
     with_formulas = [page for page in pages if 'class="math' in page.read_text()]

@@ -59,6 +59,9 @@ ROLES = {
     'role="doc-biblioentry"': 'role="listitem"',  # deprecated, and no child of a list
     '<div id="pst-primary-sidebar" class=': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class=',
 }
+# The theme's way past the navigation ends above a row of buttons; a page of text has a better end for it.
+TEXT = '<article class="bd-article"'
+SKIP = {'<a href="#main-content">Skip to': '<a href="#text">Skip to', TEXT: f'{TEXT} id="text"'}
 # Jupyter Book's own has neither a language nor a word on an icon, for which a browser then asks in vain.
 FIRST = """<!DOCTYPE html>
 <html lang="en">
@@ -268,9 +271,9 @@ def mend(directory: Path) -> None:
 
 
 def mended(page: str) -> str:
-    """The page without idle scripts and with sound ARIA roles and names."""
+    """The page without idle scripts, with sound ARIA roles and names, and with a way past the buttons."""
     page = IDLE.sub("", page)
-    for wrong, right in ROLES.items():
+    for wrong, right in (ROLES | SKIP if TEXT in page else ROLES).items():
         page = page.replace(wrong, right)
     return page
 
