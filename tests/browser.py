@@ -182,6 +182,7 @@ def on_paper(directory: Path, names: list[str]) -> dict[str, Sheet]:
         for name in names:
             page.goto(base + name, wait_until="networkidle")
             page.evaluate(TYPESET)
+            page.evaluate("dispatchEvent(new Event('beforeprint'))")  # as a browser does that prints
             sheets[name] = Sheet(*page.evaluate(PRINTED))
         browser.close()
     return sheets

@@ -14,6 +14,16 @@ document.addEventListener("DOMContentLoaded", () => {
     button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
   }
 
+  // On paper nobody opens a fold: those of the text, a proof say, are printed open; code and solutions stay out (book.css).
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll(".bd-article details.sd-dropdown:not([open])")];
+    for (const fold of opened) fold.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
+
   // pandas leaves the header above its index empty; an empty header cell says nothing to a screen reader.
   for (const header of document.querySelectorAll(".bd-article th")) {
     if (header.textContent.trim() === "") header.replaceWith(document.createElement("td"));

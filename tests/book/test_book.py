@@ -363,6 +363,7 @@ def test_every_page_is_printed_without_solutions_folds_and_lost_code(executed):
     hidden = {"tags": ["hide-input"]}
     notebook.cells.append(nb.new_code_cell(long, execution_count=2))
     notebook.cells.append(nb.new_code_cell("unseen = 1", execution_count=3, metadata=hidden))
+    notebook.cells.append(nb.new_markdown_cell("```{dropdown} The proof\nBy counting twice.\n```"))
     nbformat.write(notebook, path)
     build.build(pdf=True)
     assert 'href="../pdf/chapters/01_good.pdf"' in page("chapters/01_good.html")
@@ -373,6 +374,8 @@ def test_every_page_is_printed_without_solutions_folds_and_lost_code(executed):
     assert "One:" not in shown["intro.html"].text  # the solution
     assert "unseen" not in shown["chapters/01_good.html"].text
     assert "Code of" not in shown["chapters/01_good.html"].text
+    assert "By counting twice." in shown["chapters/01_good.html"].text  # what only a fold of the text hides
+    assert "step\n0" in shown["chapters/01_good.html"].text  # where its slider stands
     assert shown["chapters/01_good.html"].cut == []
 
 

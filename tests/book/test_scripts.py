@@ -157,6 +157,15 @@ def test_a_wide_table_in_a_fold_can_be_reached_once_it_is_open(house, shown):
     assert page.locator(".pags-swipe").is_visible()
 
 
+def test_a_proof_is_open_while_its_page_is_printed_and_then_as_it_was(house, shown):
+    folds = "".join(f'<details class="{kind}"><summary>a</summary>b</details>' for kind in ("sd-dropdown", "hide"))
+    page = shown(f'<article class="bd-article">{folds}</article>', (STYLE / "book.js").read_text())
+    page.evaluate("addEventListener('beforeprint', () => { window.seen = document.querySelectorAll('[open]').length })")
+    page.pdf()
+    assert page.evaluate("seen") == 1
+    assert page.locator("[open]").count() == 0
+
+
 def place(page):
     return page.eval_on_selector(".pags-step", "step => step.style.backgroundPositionY")
 
