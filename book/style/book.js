@@ -14,6 +14,13 @@ document.addEventListener("DOMContentLoaded", () => {
     button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
   }
 
+  // The button that opens a solution or a hint is named after it; it is made by another script, as late as this one.
+  window.addEventListener("load", () => {
+    for (const title of document.querySelectorAll(".bd-article .admonition-title:has(> .toggle-button)")) {
+      title.querySelector(".toggle-button").ariaLabel = `Show or hide: ${title.textContent.trim().replace(/\s+/g, " ")}`;
+    }
+  });
+
   // On paper nobody opens a fold: those of the text, a proof say, are printed open; code and solutions stay out (book.css).
   let opened = [];
   window.addEventListener("beforeprint", () => {

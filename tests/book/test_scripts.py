@@ -166,6 +166,14 @@ def test_a_proof_is_open_while_its_page_is_printed_and_then_as_it_was(house, sho
     assert page.locator("[open]").count() == 0
 
 
+def test_the_button_of_a_solution_is_named_after_it(house, shown):
+    title = '<p class="admonition-title">Solution to\n <a href="#e">Exercise 1</a></p>'
+    late = """document.addEventListener("DOMContentLoaded", () => document.querySelector(".admonition-title")
+        .insertAdjacentHTML("beforeend", "<button class='toggle-button' aria-label='Toggle'> <svg></svg> </button>"))"""
+    page = shown(f'<article class="bd-article">{title}</article>', (STYLE / "book.js").read_text() + late)
+    assert page.get_by_role("button", name="Show or hide: Solution to Exercise 1", exact=True).count() == 1
+
+
 def place(page):
     return page.eval_on_selector(".pags-step", "step => step.style.backgroundPositionY")
 
