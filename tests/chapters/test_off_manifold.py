@@ -275,6 +275,7 @@ def test_two_runs_are_both_noted_and_make_no_interval():
     ("field", "value", "words"),
     [
         ("repetitions", 1, "write at least 2"),
+        ("distractor_repetitions", 1, "write at least 2"),
         ("pgd", (0.5,), "write at least two strengths above zero that rise"),
         ("noise", (0.5, 0.1), "write at least two strengths above zero that rise"),
         ("scored", 1000, "scored = 1000: write from 2 to 100 images"),
@@ -354,3 +355,15 @@ def test_both_chapters_train_the_same_denoiser_but_for_its_epochs_at_gpu():
         ours, theirs = (presets.get(chapter, name).denoiser for chapter in (CHAPTER, "07_exact_score"))
         assert replace(ours, schedule=theirs.schedule) == theirs
         assert (ours == theirs) == (name != "gpu")
+
+
+@pytest.mark.parametrize(
+    ("metric", "places", "said"),
+    [
+        ({"value": 0.25, "low": 0.125, "high": 0.5}, 3, "0.750 [0.500, 0.875]"),
+        ({"value": 0.25, "low": None, "high": None}, 2, "0.75"),
+        ({"value": 0.25, "low": None, "high": None, "each": [0.0, 0.5]}, 2, "1.00 and 0.50 (n = 2 runs)"),
+    ],
+)
+def test_a_value_that_is_turned_keeps_its_interval_in_order(metric, places, said):
+    assert regimes.turned(metric, lambda v: 1 - v, places) == said

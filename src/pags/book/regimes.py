@@ -4,7 +4,8 @@ Axes: s strengths, r runs, n images. A place on a curve is t = log10(strength); 
 step left of the smallest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +50,7 @@ READ_OFF = {
 }
 THEIRS = {name: np.array(text.split(), dtype=float).reshape(-1, 5).T for name, text in READ_OFF.items()}
 TRAINED = 0.85  # accuracy from which a standard net stands for A's of .95, as book/claims.yml has it
+NO_BANDS = "Two runs make no interval, so there are no bands."
 AXIS = {"gradient norm": "λ", "smoothness": "λ", "noise": "σ′", "PGD": "ε"}
 TITLES = {"on": "along the manifold", "off": "across it", "accuracy": "accuracy", "likeness": "likeness"}
 
@@ -102,11 +104,26 @@ def alive(on, off, accuracy, classes: int):
     return (accuracy >= least_accuracy(classes)) & (np.maximum(on, off) >= 1e-4)
 
 
+def turned(metric: Mapping[str, Any], turn: Callable[[float], float], places: int = 2) -> str:
+    """A recorded value with its interval, or both values of two runs, after `turn`, which may exchange the ends."""
+    if each := metric.get("each"):
+        return " and ".join(f"{turn(v):.{places}f}" for v in each) + " (n = 2 runs)"
+    value = f"{turn(metric['value']):.{places}f}"
+    if metric["low"] is None:
+        return value
+    low, high = sorted(turn(metric[end]) for end in ("low", "high"))
+    return f"{value} [{low:.{places}f}, {high:.{places}f}]"
+
+
 def check(P: OffManifold) -> None:
     """UsageError for settings with which the page cannot be made, before anything is trained."""
     if P.repetitions < 2:
         raise UsageError(
             f"repetitions = {P.repetitions}: write at least 2, peaks are chosen on some runs and judged on others"
+        )
+    if P.distractor_repetitions < 2:
+        raise UsageError(
+            f"distractor_repetitions = {P.distractor_repetitions}: write at least 2, one run has no spread"
         )
     for field in ("gradient_norm", "smoothness", "noise", "pgd"):
         strengths = [*getattr(P, field)]
