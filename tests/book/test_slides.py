@@ -198,6 +198,14 @@ def test_the_text_of_a_slide_that_goes_is_in_the_notes_before_it():
     assert slides._trimmed(made)[6].notes == "note 6\n\n**7**\n\nbody 7\n\nnote 7"
 
 
+def test_the_notes_of_a_slide_that_goes_tell_its_text_once():
+    first, other = "One.\nAnd two. Three.", "$$\nx\n$$"
+    made = [slides.Slide(str(i), f"text {i}") for i in range(slides.MOST)]
+    gone = slides.Slide("S", f"One. And two.\n\n{other}\n\nOf the slide alone.", 1, f"{first}\n\nFour.")
+    made[6:7] = [slides.Slide("S", "text", notes=other), gone]
+    assert slides._trimmed(made)[6].notes == f"{other}\n\nOf the slide alone.\n\n{first}\n\nFour."
+
+
 def test_a_slide_without_notes_has_those_of_the_one_before_it_in_its_section():
     made = [slides.Slide(*one) for one in (("T", ""), ("A", "", 0, "note"), ("A", ""), ("B", ""))]
     told = [slide.notes for slide in slides._told_of(made)]

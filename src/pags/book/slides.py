@@ -670,7 +670,7 @@ def _shortened(text: str, words: int) -> str:
 def _trimmed(found: list[Slide]) -> list[Slide]:
     """The slides without those of the largest ranks, later ones first, until there are `MOST`.
 
-    Their text goes to the notes of the slide before.
+    Their text goes to the notes of the slide before, where it is not there already.
     """
     found = list(found)
     while len(found) > MOST:
@@ -681,9 +681,16 @@ def _trimmed(found: list[Slide]) -> list[Slide]:
         if worst:
             before = found[worst - 1]
             head = "" if before.title == gone.title else f"**{gone.title}**"
-            notes = "\n\n".join(filter(None, [before.notes, head, gone.body, gone.notes]))
+            body = _untold(gone.body, f"{before.notes}\n\n{gone.notes}")
+            notes = "\n\n".join(filter(None, [before.notes, head, body, gone.notes]))
             found[worst - 1] = replace(before, notes=notes)
     return found
+
+
+def _untold(body: str, notes: str) -> str:
+    """The paragraphs of a slide's text that are not in these notes."""
+    told = " ".join(notes.split())
+    return "\n\n".join(one for one in body.split("\n\n") if " ".join(one.split()) not in told)
 
 
 def _parser() -> MarkdownIt:
