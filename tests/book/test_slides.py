@@ -149,19 +149,32 @@ def test_a_tall_figure_is_cut_between_two_rows():
     upper, lower = slides._halves(svg)
     assert 'height="188pt" viewBox="0 0 100 188"' in upper
     assert 'height="192pt" viewBox="0 188 100 192"' in lower
-    assert slides._halves('<svg width="1pt" height="9pt" viewBox="0 0 1 9"></svg>') == ()
+    assert slides._halves('<svg width="1pt" height="9pt" viewBox="0 0 1 9"></svg>') is None
     above, below = (slides._svg(slide.picture.source) for slide in slides._in_two(tall(svg)))
     assert (above, below) == (upper, lower)
     title, other = slides._in_two(tall(svg))
     assert (title.body, title.picture.label, other.body, other.picture.label) == ("text", "fig-a", "", "")
     assert other.picture.height == 1.92
+    assert (title.picture.alt, other.picture.alt) == ("alt (upper rows)", "alt (lower rows)")
+    assert (title.picture.caption, other.picture.caption) == ("A caption. (Upper rows.)", "A caption. (Lower rows.)")
+    assert (title.notes, other.notes) == ("note", "")
     flat = slides.Slide("A", "text", picture=slides.Picture("x", "alt", "", height=0.9))
     assert slides._in_two(flat) == [flat]
 
 
 def tall(svg):
     picture = slides.Picture(slides.figures.data_uri(svg), "alt", "A caption.", "fig-a", 3.8, 100.0)
-    return slides.Slide("A", "text", picture=picture)
+    return slides.Slide("A", "text", notes="note", picture=picture)
+
+
+def test_of_a_figure_that_is_cut_both_halves_go_or_none():
+    text = [slides.Slide(str(i), f"text {i}") for i in range(slides.MOST - 1)]
+    halves = [slides.Slide("A", "", 2, "note"), slides.Slide("A", "", 2, rest=True)]
+    other = slides.Slide("B", "", 1, "other")
+    kept = slides._trimmed([*text[:5], *halves, *text[5:], other])
+    assert [slide.title for slide in kept] == [*(slide.title for slide in text), "B"]
+    assert kept[4].notes == "**A**\n\nnote"
+    assert slides._trimmed([*text[:-1], *halves]) == [*text[:-1], *halves]
 
 
 def test_the_legend_of_a_figure_that_is_cut_is_on_both_halves():

@@ -156,13 +156,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Slide:
-    """One slide, text in Markdown; of two with too many others, that with the larger `rank` goes first."""
+    """One slide, text in Markdown; of two with too many others, that with the larger `rank` goes first.
+
+    One with the `rest` of the figure of the slide before it goes and stays with that.
+    """
 
     title: str
     body: str
     rank: int = 0
     notes: str = ""
     picture: Picture | None = None
+    rest: bool = False
 
 
 def write(directory: Path, preset: str = runs.BEST) -> Path:
@@ -465,21 +469,29 @@ def _in_two(slide: Slide) -> list[Slide]:
     picture = slide.picture
     if picture is None or picture.height <= TALL or not picture.source.startswith(SVG):
         return [slide]
-    halves = [figures.data_uri(svg) for svg in _halves(_svg(picture.source))] or [picture.source]
-    sizes = map(_size, halves)
-    shown = [replace(picture, source=one, height=high / wide) for one, (wide, high) in zip(halves, sizes, strict=True)]
-    below = [replace(slide, body="", picture=replace(one, label="")) for one in shown[1:]]
-    return [replace(slide, picture=shown[0]), *below]
+    halves = _halves(_svg(picture.source))
+    if not halves:
+        return [slide]
+    upper, lower = (_rows(picture, svg, which) for svg, which in zip(halves, ("upper", "lower"), strict=True))
+    below = Slide(slide.title, "", slide.rank, picture=replace(lower, label=""), rest=True)
+    return [replace(slide, picture=upper), below]
 
 
-def _halves(svg: str) -> tuple[str, ...]:
+def _rows(picture: Picture, svg: str, which: str) -> Picture:
+    """The picture with some of its rows, which its caption and its alternative text name."""
+    source, caption = figures.data_uri(svg), f"{picture.caption} ({which.capitalize()} rows.)".strip()
+    width, height = _size(source)
+    return replace(picture, source=source, height=height / width, alt=f"{picture.alt} ({which} rows)", caption=caption)
+
+
+def _halves(svg: str) -> tuple[str, str] | None:
     """The upper and the lower half of a figure of rows, cut between two near the middle; nothing where it has none.
 
     A legend on top of the figure is on top of both.
     """
     box = re.search(r'width="([\d.]+)pt" height="[\d.]+pt" viewBox="0 0 [\d.]+ ([\d.]+)"', svg)
     if not box:
-        return ()
+        return None
     whole, taken = float(box[2]), []
     for high, step, top in re.findall(
         r'<image [^>]*?height="(\d+)" transform="matrix\([\d.]+ 0 0 ([\d.]+) [\d.]+ ([\d.]+)\)', svg
@@ -497,7 +509,7 @@ def _halves(svg: str) -> tuple[str, ...]:
             gaps.append((start - reached, (start + reached) / 2))
         reached = max(reached, end)
     if not gaps:
-        return ()
+        return None
     widest = max(gaps)[0]
     cut = min((place for gap, place in gaps if gap > 0.8 * widest), key=lambda place: abs(place - whole / 2))
     shown = 'width="{0}pt" height="{2:.6g}pt" viewBox="0 {1:.6g} {0} {2:.6g}"'
@@ -668,16 +680,18 @@ def _shortened(text: str, words: int) -> str:
 
 
 def _trimmed(found: list[Slide]) -> list[Slide]:
-    """The slides without those of the largest ranks, later ones first, until there are `MOST`.
+    """The slides without those of the largest ranks, later ones first, until there are no more than `MOST`.
 
     Their text goes to the notes of the slide before, where it is not there already.
     """
     found = list(found)
     while len(found) > MOST:
-        worst = max(range(len(found)), key=lambda i: (found[i].rank, i))
+        worst = max((i for i, slide in enumerate(found) if not slide.rest), key=lambda i: (found[i].rank, i))
         if found[worst].rank == 0:
             raise PagsError(f"{len(found)} slides, of which none may go: a section is too long")
         gone = found.pop(worst)
+        if found[worst : worst + 1] and found[worst].rest:
+            del found[worst]
         if worst:
             before = found[worst - 1]
             head = "" if before.title == gone.title else f"**{gone.title}**"
