@@ -200,9 +200,9 @@ def test_conclusions_are_shared_evenly_on_as_few_slides_as_hold_them():
 
 
 def test_numbers_are_set_as_on_the_pages_and_formulas_stay():
-    page = slides.page([slides.Slide("A", "From 10 % to 20%, $x'y = -1$, -0.5 [-1, +1]", notes="A -2")])
+    page = slides.page([slides.Slide("A", "From 10 % to 20%, $x'y = -1$, -0.5 [-1, +1]; $k$-1", notes="A -2")])
     space = "\N{NO-BREAK SPACE}"
-    assert f"From 10{space}% to 20{space}%, \\(x&#x27;y = -1\\), −0.5 [−1,{space}+1]" in page
+    assert f"From 10{space}% to 20{space}%, \\(x&#x27;y = -1\\), −0.5 [−1,{space}+1]; \\(k\\)-1" in page
     assert "A −2" in page
 
 

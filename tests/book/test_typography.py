@@ -43,10 +43,16 @@ def test_a_text_that_begins_with_a_number_may_have_its_sign():
         ("<b>-10</b>", "<b>−10</b>"),
         ("at https://x.org/a1%20b", None),
         ("<pre>-1 <code>5%</code> 5%</pre>", None),
+        ("<p>n &lt; 5, n &gt; -1</p>", f"<p>n{SPACE}&lt;{SPACE}5, n{SPACE}&gt;{SPACE}−1</p>"),
     ],
 )
 def test_odd_html(given, set_as):
     assert typography.html(given) == (set_as or given)
+
+
+def test_html_behind_something_else_begins_with_no_sign():
+    assert typography.html("-5 <b>-5</b>", begins=False) == "-5 <b>−5</b>"
+    assert typography.html("-5") == "−5"
 
 
 def test_html_keeps_its_tags_its_code_and_its_scripts():

@@ -732,7 +732,9 @@ def _inline(text: str) -> str:
 
 def _set(text: str) -> str:
     """HTML with numbers and signs as on the pages; formulas stay as they are."""
-    return "".join(part if at % 2 else typography.html(part) for at, part in enumerate(MATH.split(text)))
+    return "".join(
+        part if at % 2 else typography.html(part, begins=at == 0) for at, part in enumerate(MATH.split(text))
+    )
 
 
 def page(slides: list[Slide]) -> str:

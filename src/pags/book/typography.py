@@ -25,7 +25,7 @@ def prose(text: str, *, begins: bool = False) -> str:
     text = re.sub(rf"(?<=\[)({NUMBER}), (?={NUMBER}\])", rf"\1,{NO_BREAK}", text)
     text = re.sub(r"(?<=\d) x (?=\d)", " × ", text)
     text = re.sub(rf"(?<=\d) ([×±{MINUS}]) (?=[\d.])", rf"{NO_BREAK}\1{NO_BREAK}", text)
-    text = re.sub(rf"(?<=\b\w) ([=<>≤≥≈]) (?=[{MINUS}+]?[\d.])", rf"{NO_BREAK}\1{NO_BREAK}", text)
+    text = re.sub(rf"(?<=\b\w) ([=<>≤≥≈]|&[lg]t;) (?=[{MINUS}+]?[\d.])", rf"{NO_BREAK}\1{NO_BREAK}", text)
     return text.replace("Input x Gradient", "Input × Gradient")
 
 
@@ -35,9 +35,12 @@ def end_of_word(text: str) -> str:
     return found[0] if found else ""
 
 
-def html(source: str) -> str:
-    """A piece of HTML whose text is set as `prose` sets it; tags, scripts and code stay as they are."""
-    made, end, opened = [], 0, True
+def html(source: str, *, begins: bool = True) -> str:
+    """A piece of HTML whose text is set as `prose` sets it; tags, scripts and code stay as they are.
+
+    Text behind the tag of an element begins something; text in front of all tags does if the piece `begins`.
+    """
+    made, end, opened = [], 0, begins
     for tag in TAG.finditer(source):
         made += [_text(source[end : tag.start()], begins=opened), tag[0]]
         end, opened = tag.end(), tag[2] is None and re.match(r"<[a-zA-Z]", tag[0]) is not None
