@@ -60,11 +60,11 @@ document.addEventListener("DOMContentLoaded", () => {
     history.replaceState(null, "", location.pathname.split("/").pop());
     setTimeout(show);
   });
-  // A link from elsewhere to a claim shows it whatever is chosen.
+  // A link to a claim shows it whatever is chosen, and stays in the address.
   window.addEventListener("hashchange", () => {
     const card = document.getElementById(location.hash.slice(1));
     if (card?.hidden) {
-      form.reset();
+      for (const select of selects) select.value = "";
       show();
       card.scrollIntoView();
     }

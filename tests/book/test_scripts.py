@@ -109,6 +109,10 @@ def test_a_link_to_a_claim_that_is_not_chosen_scrolls_to_it(house, shown):
     page.select_option("select[name=paper]", "A")
     page.evaluate("location.hash = 'c'")
     page.wait_for_function("scrollY > 2000")
+    assert page.evaluate("location.hash") == "#c"
+    assert page.eval_on_selector_all("select", "all => all.map(one => one.value)") == ["", "", "", ""]
+    page.reload()
+    assert visible(page) == ["a", "b", "c"]
 
 
 def test_a_filter_that_no_claim_needs_is_not_there(house, shown):
