@@ -16,19 +16,23 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // The button that opens a solution or a hint is named after it; it is made by another script, as late as this one.
   window.addEventListener("load", () => {
-    for (const title of document.querySelectorAll(".bd-article .admonition-title:has(> .toggle-button)")) {
-      title.querySelector(".toggle-button").ariaLabel = `Show or hide: ${title.textContent.trim().replace(/\s+/g, " ")}`;
+    for (const button of document.querySelectorAll(".bd-article .admonition-title > .toggle-button")) {
+      const title = button.parentElement.textContent.trim().replace(/\s+/g, " ");
+      button.setAttribute("aria-label", `Show or hide: ${title}`);
     }
   });
 
   // On paper nobody opens a fold: those of the text, a proof say, are printed open; code and solutions stay out (book.css).
-  let opened = [];
+  const opened = new Set();
   window.addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll(".bd-article details.sd-dropdown:not([open])")];
-    for (const fold of opened) fold.open = true;
+    for (const fold of document.querySelectorAll(".bd-article details.sd-dropdown:not([open])")) {
+      fold.open = true;
+      opened.add(fold);
+    }
   });
   window.addEventListener("afterprint", () => {
     for (const fold of opened) fold.open = false;
+    opened.clear();
   });
 
   // pandas leaves the header above its index empty; an empty header cell says nothing to a screen reader.

@@ -168,13 +168,28 @@ def test_a_proof_is_open_while_its_page_is_printed_and_then_as_it_was(house, sho
     page.pdf()
     assert page.evaluate("seen") == 1
     assert page.locator("[open]").count() == 0
+    page.evaluate("for (const one of ['before', 'before', 'after']) dispatchEvent(new Event(`${one}print`))")
+    assert page.locator("[open]").count() == 0
+    page.evaluate("document.querySelector('.sd-dropdown').open = true")
+    page.evaluate("for (const one of ['before', 'after']) dispatchEvent(new Event(`${one}print`))")
+    assert page.locator("[open]").count() == 1  # the reader's own
 
 
-def test_the_button_of_a_solution_is_named_after_it(house, shown):
+OLD = """delete Element.prototype.ariaLabel;
+    const all = Document.prototype.querySelectorAll;
+    Document.prototype.querySelectorAll = function (selector) {
+        if (selector.includes(":has")) throw new SyntaxError(selector);
+        return all.call(this, selector);
+    };"""
+
+
+@pytest.mark.parametrize("features", ["", OLD])
+def test_the_button_of_a_solution_is_named_after_it(house, shown, features):
     title = '<p class="admonition-title">Solution to\n <a href="#e">Exercise 1</a></p>'
     late = """document.addEventListener("DOMContentLoaded", () => document.querySelector(".admonition-title")
         .insertAdjacentHTML("beforeend", "<button class='toggle-button' aria-label='Toggle'> <svg></svg> </button>"))"""
-    page = shown(f'<article class="bd-article">{title}</article>', (STYLE / "book.js").read_text() + late)
+    script = f"{features};{(STYLE / 'book.js').read_text()}{late}"
+    page = shown(f'<article class="bd-article">{title}</article>', script)
     assert page.get_by_role("button", name="Show or hide: Solution to Exercise 1", exact=True).count() == 1
 
 
