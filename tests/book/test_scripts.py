@@ -1,5 +1,7 @@
 """The pages' own scripts, in a browser: the scoreboard's filters and the front page's walk, by keyboard, offline."""
 
+import re
+
 import browser
 import pytest
 
@@ -191,6 +193,14 @@ def test_the_button_of_a_solution_is_named_after_it(house, shown, features):
     script = f"{features};{(STYLE / 'book.js').read_text()}{late}"
     page = shown(f'<article class="bd-article">{title}</article>', script)
     assert page.get_by_role("button", name="Show or hide: Solution to Exercise 1", exact=True).count() == 1
+
+
+def test_no_rule_is_lost_with_a_selector_that_not_every_browser_knows():
+    """A browser drops a whole rule for one selector of its list."""
+    css = re.sub(r"/\*.*?\*/", "", (STYLE / "book.css").read_text(), flags=re.DOTALL)
+    lists = [re.sub(r"(?<!:has)\([^()]*\)", "", rule) for rule in re.findall(r"[^{}]*:has\([^{}]*(?=\{)", css)]
+    assert lists
+    assert [one.strip() for one in lists if len({":has(" in part for part in one.split(",")}) > 1] == []
 
 
 def place(page):
