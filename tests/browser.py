@@ -113,7 +113,8 @@ class Walk(NamedTuple):
     ends: bool
 
 
-# How an element, its label and its card are drawn around; what each looks like before anything has the focus.
+# How what has the focus, its label and its card are drawn around, and whether that is otherwise without it. The next
+# Tab goes on from there. Some of the book's buttons have a `blur` that keeps the focus: this is the elements' own.
 LOOKS = """() => {
   const around = (one) => [one, one.labels?.[0], one.closest(".sd-card")].map((part) => {
     if (!part) return "";
@@ -121,13 +122,13 @@ LOOKS = """() => {
     const line = style.outlineStyle === "none" ? "" : `${style.outlineStyle} ${style.outlineWidth}`;
     return `${line} ${style.boxShadow}`;
   }).join("; ");
-  const before = new Map([...document.querySelectorAll("*")].filter((one) => one.tabIndex >= 0).map((one) =>
-    [one, around(one)]));
   window.stop = () => {
     const one = document.activeElement;
     if (!one || one === document.body) return null;
     const name = one.getAttribute("aria-label") || one.innerText || one.name || one.id;
-    return [`${one.tagName} ${name.trim().slice(0, 40)}`, around(one) !== before.get(one)];
+    const focused = around(one);
+    (one instanceof SVGElement ? SVGElement : HTMLElement).prototype.blur.call(one);
+    return [`${one.tagName} ${name.trim().slice(0, 40)}`, focused !== around(one)];
   };
 }"""
 FAR = 1000  # stops: no page of the book has as many

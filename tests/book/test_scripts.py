@@ -195,6 +195,17 @@ def test_the_button_of_a_solution_is_named_after_it(house, shown, features):
     assert page.get_by_role("button", name="Show or hide: Solution to Exercise 1", exact=True).count() == 1
 
 
+def test_a_walk_by_keyboard_sees_that_what_came_late_has_no_ring(tmp_path):
+    late = "onfocus=\"document.querySelector('div').tabIndex = 0\""
+    (tmp_path / "page.html").write_text(
+        f"<style>div, i {{ outline: none }}</style><button {late}>First</button><div>Late</div>"
+        '<i tabindex="0">Never</i>'
+        '<button onfocus="this.blur = () => {}">Last</button>'
+    )
+    walk = browser.walked(tmp_path, ["page.html"])["page.html"]
+    assert walk == (["BUTTON First", "DIV Late", "I Never", "BUTTON Last"], ["DIV Late", "I Never"], True)
+
+
 def test_no_rule_is_lost_with_a_selector_that_not_every_browser_knows():
     """A browser drops a whole rule for one selector of its list."""
     css = re.sub(r"/\*.*?\*/", "", (STYLE / "book.css").read_text(), flags=re.DOTALL)
