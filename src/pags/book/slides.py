@@ -31,6 +31,9 @@ FLAT, WIDE, TALL = 0.53, 0.56, 1.0
 ROOM = (790, 660)  # pixels for a figure beside its text
 LARGE = 140  # per cent, the letters of a slide that has room for them
 LARGEST = 2.1  # times its size on the page
+# Parts of the size of a figure's letters, in its units of a hundred to a size: how far they reach above and below their
+# line, and how far a legend goes on below its last.
+ASCENT, DESCENT, FOOT = 80, 25, 50
 # Figures to vote on before their rows are named, each with the names that a slide before it replaces by numbers.
 VOTES = {"fig-03-two-maps": ("no adversary", "adversary")}
 MOVES = re.compile(r"\b[Ss]liders?\b|^Go to ")  # what only the page can do
@@ -120,18 +123,17 @@ body { background: #fff; color: #1a1a1a; font-family: system-ui, sans-serif; }
 .reveal strong { font-weight: 600; }
 .reveal code { font-family: ui-monospace, monospace; font-size: .9em; }
 .reveal figcaption { font-size: .7em; color: #444; }
-.reveal .pictures { display: flex; gap: 20px; min-height: 0; }
-.reveal .pictures img { flex: 1 1 0; min-width: 0; min-height: 0; max-width: 100%; height: 100%; object-fit: contain; }
-.reveal .pictures img.pixels { image-rendering: pixelated; }
+.reveal figure img { display: block; min-width: 0; min-height: 0; width: 100%; object-fit: contain; }
+.reveal figure img.pixels { image-rendering: pixelated; }
 .reveal .above { display: flex; flex-direction: column; }
 .reveal .above figure { flex: 1 1 0; min-height: 330px; display: flex; flex-direction: column; }
-.reveal .above .pictures { flex: 1 1 0; }
+.reveal .above img { flex: 1 1 0; }
 .reveal .above figcaption { margin-top: .4em; }
 .reveal .beside { display: grid; column-gap: 30px; grid-template-rows: auto auto 1fr; }
 .reveal .beside h2 { font-size: 30px; }
 .reveal .beside .text { font-size: .85em; }
 .reveal .beside figure { display: contents; }
-.reveal .beside .pictures { grid-area: 1 / 2 / 4 / 3; }
+.reveal .beside img { grid-area: 1 / 2 / 4 / 3; height: 100%; }
 .reveal .beside figcaption { grid-area: 3 / 1; }
 .reveal blockquote { border-left: 4px solid #0069a8; padding-left: .8em; }
 .reveal table { font-size: .85em; border-collapse: collapse; margin-bottom: .5em; }
@@ -498,7 +500,7 @@ def _halves(svg: str) -> tuple[str, str] | None:
     ):
         taken.append((float(top), float(top) + float(step) * int(high)))
     for base, size in re.findall(r'transform="translate\([\d.]+ ([\d.]+)\) scale\(([\d.]+) ', svg):
-        taken.append((float(base) - 80 * float(size), float(base) + 25 * float(size)))
+        taken.append((float(base) - ASCENT * float(size), float(base) + DESCENT * float(size)))
     for low, high in re.findall(
         r'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="M [\d.]+ ([\d.]+) \nL [^L]*\nL [\d.]+ ([\d.]+) ', svg
     ):
@@ -516,7 +518,7 @@ def _halves(svg: str) -> tuple[str, str] | None:
     upper = svg.replace(box[0], shown.format(box[1], 0.0, cut), 1)
     legend = re.search(r'<g id="legend_1">.*?(?=<g id="axes_|\Z)', svg, re.DOTALL)
     lines = re.findall(r"translate\([\d.]+ ([\d.]+)\) scale\(([\d.]+) ", legend[0]) if legend else []
-    top = max((float(base) + 50 * float(size) for base, size in lines), default=0.0)
+    top = max((float(base) + FOOT * float(size) for base, size in lines), default=0.0)
     if not 0 < top < cut / 2:
         return upper, svg.replace(box[0], shown.format(box[1], cut, whole - cut), 1)
     head, body = svg[: svg.index(">", svg.index(box[0])) + 1], svg[svg.index(">", svg.index(box[0])) + 1 :]
@@ -768,7 +770,7 @@ def _drawn(picture: Picture) -> str:
     pixels = ' class="pixels"' if picture.pixels else ""
     image = f'<img src="{picture.source}" alt="{html.escape(picture.alt)}"{pixels}>'
     caption = f"<figcaption>{_inline(picture.caption)}</figcaption>" if picture.caption else ""
-    return f'<figure><div class="pictures">{image}</div>{caption}</figure>'
+    return f"<figure>{image}{caption}</figure>"
 
 
 def _bare(title: str) -> str:
