@@ -5,7 +5,7 @@ A figure is `{svg, alt, caption, label}`, a slider `{frames, names, values, star
 A figure with `live`, `{script, data, without}`, is something to play with: `start` of that script of this package
 takes the place of the picture and of the sentence `without`, where scripts run. The caption is MyST, `label` is for
 {numref}. A live notebook has no MyST-NB: `display` gives it HTML instead. A page holds drawings as text without what
-nobody sees, and of a slider's frames each part once: a third to a half of what they are in the notebook.
+nobody sees, and of a slider's frames each part once.
 """
 
 import base64

@@ -127,8 +127,9 @@ def specimens(test: blocks.Blocks) -> Figure:
     """The null block with its sizes, and three images of each class with the signal block framed."""
     fig, axes = plot.canvas(1, 7, height=2.35, width_ratios=[2.3, *[1] * 6])
     axes[0].imshow(1 - blocks.patch()[0], cmap="gray", vmin=0, vmax=1)
-    blue = "#005a94"  # on white in both themes
+    blue = "#005a94"  # the block is white in both themes
     arrow = {"arrowstyle": "<->", "color": blue, "shrinkA": 0, "shrinkB": 0}
+    # Not quite white: white is `plot.PAPER`, in place of which a dark page puts the colour of its own ground.
     ground = {"facecolor": "#fefefe", "edgecolor": "none", "pad": 1.0}
     for left, right, y in ((4.5, 22.5, 1.8), (13.5, 22.5, 25.2)):
         axes[0].annotate("", (left, y), (right, y), arrowprops=arrow)
