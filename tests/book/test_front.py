@@ -31,6 +31,19 @@ def test_a_finding_is_of_the_largest_run_that_has_measured_all_of_it():
     assert front.findings([]) == ""
 
 
+def test_a_finding_about_masks_names_the_share_of_its_run_and_what_places_at_random_teach():
+    chapter, sentence, _ = front.FOUND[3]
+    metrics = {
+        name: {"value": 0.1, "low": None, "high": None} for name in page.named(sentence) if "setting" not in name
+    }
+    metrics["outline.random.top.outline"] = {"value": 0.11, "low": 0.08, "high": 0.14}
+    parameters = {"data": [], "config": {"images": "strokes", "share": 0.25}}
+    (line,) = front.findings([run("quick", 0.0, chapter=chapter, metrics=metrics, parameters=parameters)]).splitlines()
+    assert "brightest 25 %, without any pixel" in line
+    assert "as many places drawn at random 11 % [8.0 %, 14 %]" in line
+    assert front.findings([run("quick", 0.0, chapter=chapter, metrics=metrics)]) == ""
+
+
 def test_the_book_answers_its_questions_by_its_published_runs():
     lines = front.findings(results.all([paths.PUBLISHED])).splitlines()
     assert len(lines) == len(front.FOUND)

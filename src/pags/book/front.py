@@ -10,7 +10,8 @@ from pags.book import chapters, dress, scoreboard
 from pags.book.claims import Verdict
 from pags.book.page import filled
 
-# A chapter; what it found, a question and its answer, true whatever the numbers are; the setting that names its data.
+# A chapter; what it found, a question and its answer, true whatever the numbers are, of metrics and of numbers among
+# the settings ("setting.share"); the setting that names its data.
 FOUND = (
     (
         "03_tangent_fractions",
@@ -43,9 +44,11 @@ FOUND = (
         "06_diffroar",
         "**Does what is bright matter?** Train again on the brightest pixels of a gradient, and on the darkest: the "
         "difference in accuracy is {diffroar.mean.standard:points, interval} points for a standard perceptron, and "
-        "{difference.robust-standard:points, interval} points more for robust ones. But the *places* of the standard "
-        "one's brightest tenth, without any pixel, teach a network {outline.standard.top.outline:percent} accuracy; "
-        "with the pixels it is {outline.standard.top.black:percent}.",
+        "{difference.robust-standard:points, interval} points more for robust ones. The *places* of the standard one's "
+        "brightest {setting.share:percent}, without any pixel, teach a network "
+        "{outline.standard.top.outline:percent, interval} accuracy, as many places drawn at random "
+        "{outline.random.top.outline:percent, interval}; with the pixels the brightest give "
+        "{outline.standard.top.black:percent, interval}.",
         "images",
     ),
 )
@@ -68,8 +71,10 @@ def findings(found: Sequence[Mapping[str, Any]]) -> str:
     for chapter, sentence, field in FOUND:
         runs = sorted((one for one in found if one["chapter"] == chapter), key=lambda one: PRESETS.index(one["preset"]))
         for run in reversed(runs):
-            if text := filled(sentence, run["metrics"]):
-                chosen = run["parameters"]["config"].get(field) or run["parameters"]["data"] or sorted(run["data"])
+            config = run["parameters"]["config"]
+            settings = {f"setting.{name}": {"value": value, "low": None} for name, value in config.items()}
+            if text := filled(sentence, settings | run["metrics"]):
+                chosen = config.get(field) or run["parameters"]["data"] or sorted(run["data"])
                 data = ", ".join(map(scoreboard.data_word, [chosen] if isinstance(chosen, str) else chosen))
                 where = f"chapter {chapters.number(chapter)}, on {data} at preset {run['preset']}"
                 lines.append(f"- {text} [{where}](chapters/{chapter})")
