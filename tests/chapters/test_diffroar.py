@@ -123,6 +123,13 @@ def test_bases_of_a_block_lie_in_its_block(page):
     assert (whole[2, :784] == 0).all()
 
 
+def test_names_are_grouped_by_side_in_a_fixed_order_and_sides_without_a_name_left_out():
+    sides = {"5 %": "below", "10 %": "above", "20 %": "below"}
+    assert list(retraining.by_side(sides).items()) == [("above", ["10 %"]), ("below", ["5 %", "20 %"])]
+    assert list(retraining.by_side({"a": "x", "b": "y"}, ["y", "x"])) == ["y", "x"]
+    assert retraining.by_side({}) == {}
+
+
 def noise(runs, mean=0.0):
     return mean + np.random.default_rng(0).normal(size=(runs, 400)) + np.linspace(-0.3, 0.3, runs)[:, None]
 

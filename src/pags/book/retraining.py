@@ -176,6 +176,14 @@ def common(P: Roar) -> list[float]:
     return shares
 
 
+def by_side(
+    sides: Mapping[str, str], order: Sequence[str] = ("above", "not told apart from", "below")
+) -> dict[str, list[str]]:
+    """The names at each side, sides in this order; a side without a name is left out."""
+    found = {side: [name for name, one in sides.items() if one == side] for side in order}
+    return {side: names for side, names in found.items() if names}
+
+
 def outlined(pair: list[str]) -> list[str]:
     """The orders whose masks are looked at by themselves."""
     return [*pair, "random", "linear model", *(f"{name}, random class" for name in pair)]
