@@ -161,6 +161,14 @@ def test_two_runs_are_told_apart_as_in_results():
     assert retraining.lines(1).endswith("not for other runs")
 
 
+@pytest.mark.parametrize("many", [1, 2, 3])
+def test_brackets_are_spoken_of_where_there_are_some(many):
+    metric = stats.summary(np.arange(float(many)))._asdict()
+    said = retraining.brackets(many)
+    assert ("Brackets" in said) == (metric["low"] is not None)
+    assert ("Both" in said) == bool(metric["each"])
+
+
 @pytest.mark.parametrize(
     ("leakage", "score", "phrase"),
     [(-1, -1, "against"), (1, 1, "against"), (-1, 1, "along"), (1, -1, "along"), (0, 1, "neither"), (-1, 0, "neither")],

@@ -222,6 +222,15 @@ def lines(repetitions: int) -> str:
     return "95 % intervals for other test images and other runs"
 
 
+def brackets(repetitions: int) -> str:
+    """What stands in brackets behind a difference that has a value for each training, as a sentence."""
+    if repetitions == 1:
+        return "One training of each, and no intervals."
+    if repetitions == 2:
+        return "Both values: of two trainings of each."
+    return f"Brackets: 95 % intervals for other trainings, {repetitions} of each."
+
+
 def around(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
     """An interval (value, low, high) around the mean of (r, n)."""
     if len(values) != 2:
