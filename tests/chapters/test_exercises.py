@@ -136,6 +136,8 @@ WRONG = {  # eleven ways to change whatever a solution returns
 }
 STILL_RIGHT = {  # what is asked has no scale, is an order, or leaves room
     "ex-01-a-bend": ["turned", "too large", "one axis more"],
+    "ex-01-b-distance": ["turned"],  # only its square is looked at
+    "ex-01-often": ["turned"],  # up to a common factor
     "ex-01-third": ["turned"],
     "ex-06-traitor": ["negative", "turned", "shifted", "too large"],
     "ex-07-bent": ["turned"],
@@ -183,19 +185,6 @@ def test_the_check_refuses_the_answer_of_another_exercise_and_one_answer_for_all
 
 
 DEFINED = {  # answers that a student might give, and whether they are right
-    "ex-01-b-distance": {
-        "a negative distance": """
-            def distance_for(a, sigma, share):
-                return -(sigma**2) * a * (1 / share**2 - 1) ** 0.5
-        """,
-    },
-    "ex-01-b-smooth": {
-        "drawn noise": """
-            def smooth_chance(basis, width):
-                v = F.normalize(blurred_noise(torch.randn(500, 32, 32), width).flatten(1))
-                return torch.einsum("nxk, mx -> nmk", basis, v).square().sum(2).mean(1) ** 0.5
-        """,
-    },
     "ex-04-penalty": {
         "automatic differentiation": """
             def penalty(W, x, y):
