@@ -38,7 +38,7 @@ class Fractions:
     explain: int = sizes(120, 500, 2000, 10_000)
     explanation: replicate.Explanation = replicate.Explanation(samples=sizes(20, 25, 50, 50))
     # The standard net: `seeds` times, on this generator and on the released decoder where the data are MNIST
-    seeds: int = sizes(3, 5, 3, 5)
+    seeds: int = sizes(3, 5, 3, 3)
     standard: watch.Config = watch.Config(
         classify.Config(
             schedule=Schedule(
