@@ -7,7 +7,7 @@ import browser
 import nbformat.v4 as nb
 import pytest
 
-from pags.book import chapters, exercises, plain, runs, shipped, slides
+from pags.book import chapters, exercises, figures, plain, runs, shipped, slides
 from pags.errors import PagsError, UsageError
 
 SHOWN = [chapter for chapter in chapters.names() if runs.executed(chapter, "quick")]
@@ -134,7 +134,7 @@ def test_the_vote_shows_the_maps_without_their_names_and_the_next_slide_names_th
         assert named.picture.label == "fig-03-two-maps"
         assert vote.picture.caption == ""
         assert "adversar" not in vote.body + vote.picture.alt + vote.title
-        svg = slides._svg(vote.picture.source)
+        svg = figures.drawing(vote.picture.source)
         for number, name in enumerate(slides.VOTES["fig-03-two-maps"], 1):
             assert f">{number}</text>" in svg
             assert re.search(rf'<g id="text_\d+" visibility="hidden">\s*<!-- {name} -->', svg)
@@ -150,7 +150,7 @@ def test_a_tall_figure_is_cut_between_two_rows():
     assert 'height="188pt" viewBox="0 0 100 188"' in upper
     assert 'height="192pt" viewBox="0 188 100 192"' in lower
     assert slides._halves('<svg width="1pt" height="9pt" viewBox="0 0 1 9"></svg>') is None
-    above, below = (slides._svg(slide.picture.source) for slide in slides._in_two(tall(svg)))
+    above, below = (figures.drawing(slide.picture.source) for slide in slides._in_two(tall(svg)))
     assert (above, below) == (upper, lower)
     title, other = slides._in_two(tall(svg))
     assert (title.body, title.picture.label, other.body, other.picture.label) == ("text", "fig-a", "", "")

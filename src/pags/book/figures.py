@@ -78,6 +78,11 @@ def data_uri(svg: str) -> str:
     return DRAWN + base64.b64encode(svg.encode()).decode()
 
 
+def drawing(source: str) -> str:
+    """The SVG text of such a `src`."""
+    return base64.b64decode(source.removeprefix(DRAWN)).decode()
+
+
 def shown_uri(svg: str) -> str:
     """The same as a page holds it: as text, without what nobody sees."""
     return SHOWN + re.sub(r'[<>#%&"\t\n\r]', lambda match: f"%{ord(match[0]):02X}", slim(svg))
@@ -143,7 +148,7 @@ def slider(content: dict) -> str:
     first = sum(at * math.prod(map(len, values[i + 1 :])) for i, at in enumerate(start))
     pixels = f"width:{content['width']}px;image-rendering:pixelated" if content["width"] else ""
     if all(frame.startswith(DRAWN) for frame in frames):
-        drawings = [base64.b64decode(frame.removeprefix(DRAWN)).decode() for frame in frames]
+        drawings = list(map(drawing, frames))
         source, held = shown_uri(drawings[first]), shared(drawings, first)
     else:  # the first is in the picture already
         source, held = frames[first], {"frames": [frame if i != first else "" for i, frame in enumerate(frames)]}

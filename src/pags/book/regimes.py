@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from pags import regularize
-from pags.book import claims, page, plot, rankings, scoreboard
+from pags.book import claims, page, plot, rankings, results, scoreboard
 from pags.book.results import Run
 from pags.errors import UsageError
 from pags.presets.off_manifold import OffManifold
@@ -106,13 +106,9 @@ def alive(on, off, accuracy, classes: int):
 
 def turned(metric: Mapping[str, Any], turn: Callable[[float], float], places: int = 2) -> str:
     """A recorded value with its interval, or both values of two runs, after `turn`, which may exchange the ends."""
-    if each := metric.get("each"):
-        return " and ".join(f"{turn(v):.{places}f}" for v in each) + " (n = 2 runs)"
-    value = f"{turn(metric['value']):.{places}f}"
-    if metric["low"] is None:
-        return value
-    low, high = sorted(turn(metric[end]) for end in ("low", "high"))
-    return f"{value} [{low:.{places}f}, {high:.{places}f}]"
+    ends = [None, None] if metric["low"] is None else sorted(turn(metric[end]) for end in ("low", "high"))
+    new = {"value": turn(metric["value"]), "low": ends[0], "high": ends[1], "runs": 2}
+    return results.with_interval(new | {"each": [turn(v) for v in metric.get("each", ())]}, f".{places}f")
 
 
 def check(P: OffManifold) -> None:

@@ -250,11 +250,7 @@ class Run:
 
         `sign` "+" shows the sign of a difference.
         """
-        m, form = self._metrics[name], f"{sign}.{places}f"
-        if each := m.get("each"):
-            return " and ".join(f"{value:{form}}" for value in each) + f" (n = 2{' runs' if m.get('runs') else ''})"
-        ends = "" if m["low"] is None else f" [{m['low']:{form}}, {m['high']:{form}}]"
-        return f"{m['value']:{form}}{ends}"
+        return with_interval(self._metrics[name], f"{sign}.{places}f")
 
     def side(self, name: str, above: str = "above", below: str = "below", neither: str = "not told apart from") -> str:
         """On which side of zero a recorded difference lies with all its interval, in these words."""
@@ -355,6 +351,14 @@ def length(chapter: str, preset: str) -> float:
     except PagsError:  # damaged: who builds the pages is told
         about = {}
     return about.get("seconds", math.inf) + (about["seconds_to_make"] if about.get("cached") else 0)
+
+
+def with_interval(metric: Mapping[str, Any], form: str) -> str:
+    """A metric and its interval, or both of two values, each in this form of Python's."""
+    if each := metric.get("each"):
+        return " and ".join(f"{value:{form}}" for value in each) + f" (n = 2{' runs' if metric.get('runs') else ''})"
+    ends = "" if metric["low"] is None else f" [{metric['low']:{form}}, {metric['high']:{form}}]"
+    return f"{metric['value']:{form}}{ends}"
 
 
 def limits(metric: Mapping[str, Any]) -> tuple[float, float]:

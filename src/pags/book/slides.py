@@ -39,7 +39,6 @@ VOTES = {"fig-03-two-maps": ("no adversary", "adversary")}
 MOVES = re.compile(r"\b[Ss]liders?\b|^Go to ")  # what only the page can do
 DISPLAY = re.compile(r"\$\$|^\|", re.MULTILINE)
 DISPLAYED = re.compile(r"\$\$|\||- |\d\. ")
-SVG = "data:image/svg+xml;base64,"
 SKIPPED = re.compile(r"^(Exercises|Further reading|Paper, |What became of)")
 STATEMENTS = ("theorem", "proposition", "definition", "conjecture", "remark", "algorithm")
 AIMS = re.compile(
@@ -453,14 +452,10 @@ def _picture(content: dict, known: plain.Names) -> Picture:
     return Picture(source, content["alt"], caption, label, height / width, width, bool(content.get("width")))
 
 
-def _svg(source: str) -> str:
-    return base64.b64decode(source.removeprefix(SVG)).decode()
-
-
 def _size(source: str) -> tuple[float, float]:
     """Width and height of the picture of a `src`, in pixels of the page."""
-    if source.startswith(SVG):
-        found = re.search(r'viewBox="0 [\d.]+ ([\d.]+) ([\d.]+)"', _svg(source))
+    if source.startswith(figures.DRAWN):
+        found = re.search(r'viewBox="0 [\d.]+ ([\d.]+) ([\d.]+)"', figures.drawing(source))
         return (float(found[1]) * 4 / 3, float(found[2]) * 4 / 3) if found else (1.0, WIDE)
     data = base64.b64decode(source.partition(",")[2])  # a PNG has both in its first chunk
     return float(int.from_bytes(data[16:20], "big")), float(int.from_bytes(data[20:24], "big"))
@@ -469,9 +464,9 @@ def _size(source: str) -> tuple[float, float]:
 def _in_two(slide: Slide) -> list[Slide]:
     """The slide, or two with a half of its figure each where that is too tall to be read on one."""
     picture = slide.picture
-    if picture is None or picture.height <= TALL or not picture.source.startswith(SVG):
+    if picture is None or picture.height <= TALL or not picture.source.startswith(figures.DRAWN):
         return [slide]
-    halves = _halves(_svg(picture.source))
+    halves = _halves(figures.drawing(picture.source))
     if not halves:
         return [slide]
     upper, lower = (_rows(picture, svg, which) for svg, which in zip(halves, ("upper", "lower"), strict=True))
@@ -544,7 +539,7 @@ def _with_votes(found: list[Slide]) -> list[Slide]:
 def _vote(picture: Picture) -> Slide:
     """A slide to vote on; PagsError where the figure has no row of a name that is to be covered."""
     names = VOTES[picture.label]
-    covered = _svg(picture.source)
+    covered = figures.drawing(picture.source)
     for number, name in enumerate(names, 1):
         pattern = rf"(<g id=\"text_\d+\")(>\s*<!-- {re.escape(name)} -->\s*<g [^>]*translate\(([\d.]+) ([\d.]+)\))"
         found = re.search(pattern, covered)
